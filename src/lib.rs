@@ -1,0 +1,1 @@
+//! meshspan: a tracing filter for Envoy and Istio.
