@@ -13,7 +13,7 @@ from .config import Address, PluginConfiguration
 from .envoy import Envoy
 from .processes import Process, new_run_folder
 from .receiver import Receiver
-from .tracers import set_tracer
+from .tracers import set_native_flush, set_tracer
 
 SPANS_A_TRACE = 4
 APPLICATION = Path(__file__).with_name("application.py")
@@ -24,6 +24,7 @@ class Mesh:
     """A running mesh; use it as a context manager, it starts leaf first.
 
     `collector_port` is where spans go; None starts the built-in receiver.
+    `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Mesh:
         node_metadata: Mapping[str, Any] | None = None,
         failure_policy: str | None = None,
         concurrency: int = 1,
+        native_flush: tuple[int, int] = (5, 500),
         folder: Path | None = None,
     ) -> None:
         self.folder = folder or new_run_folder()
@@ -46,6 +48,7 @@ class Mesh:
         self._node_metadata = node_metadata or {}
         self._failure_policy = failure_policy
         self._concurrency = concurrency
+        self._native_flush = native_flush
         self._applications: list[Process] = []
         self._loop: BackgroundLoop | None = None
         try:
@@ -105,6 +108,7 @@ class Mesh:
         configuration.set_plugin_configuration(config, plugin)
         configuration.merge_node_metadata(config, self._node_metadata)
         set_tracer(config, self._tracer, self._sampling)
+        set_native_flush(config, *self._native_flush)
         self.envoys[name] = Envoy(name, config, self.folder, self._concurrency)
         return self.envoys[name]
 
