@@ -105,8 +105,18 @@ def service_edges(spans: Iterable[Span]) -> collections.Counter[tuple[str, str]]
 
 
 def service_graph(edges: collections.Counter[tuple[str, str]]) -> Table:
-    """The service graph, a call a line."""
+    """The service graph, a call a line, those who call first on top."""
     table = Table(title="Service graph", title_justify="left", box=None, pad_edge=False, show_header=False)
-    for (caller, called), count in sorted(edges.items()):
+    for (caller, called), count in sorted(edges.items(), key=lambda edge: (_depth(edge[0][0], edges), edge)):
         table.add_row(caller, "->", called, f"{count} calls")
     return table
+
+
+def _depth(name: str, edges: Iterable[tuple[str, str]]) -> int:
+    """How many calls away from a caller that nobody calls; a circle counts as one."""
+    depth, layer, seen = 0, {name}, {name}
+    while layer:
+        layer = {caller for caller, called in edges if called in layer} - seen
+        seen |= layer
+        depth += bool(layer)
+    return depth

@@ -55,18 +55,28 @@ def zipkin_jar() -> Path:
 
 
 def _fetch(folder: Path) -> Path:
+    """Fetch the jar into `folder`: with mvn, which knows the user's mirrors, else with jgo."""
     maven = shutil.which("mvn")
-    if maven is None:
-        raise ZipkinMissing(
-            f"Zipkin's jar is fetched with mvn, which is not here: install Maven, or set ZIPKIN_JAR "
-            f"to {_JAR_NAME} from Maven Central ({COORDINATES})"
-        )
+    try:
+        jar = _fetch_with_maven(maven, folder) if maven else _fetch_with_jgo(folder)
+    except Exception as error:  # whatever it was, the user needs the way out
+        raise ZipkinMissing(f"could not fetch {COORDINATES} ({error}); set ZIPKIN_JAR to {_JAR_NAME}") from error
+    return jar
+
+
+def _fetch_with_maven(maven: str, folder: Path) -> Path:
     command = [maven, "-B", "-q", "dependency:copy", f"-Dartifact={COORDINATES}", f"-DoutputDirectory={folder}"]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0 or not (folder / _JAR_NAME).is_file():
-        reason = (done.stdout.strip().splitlines() or ["no output"])[0]
-        raise ZipkinMissing(f"mvn could not fetch {COORDINATES}: {reason}; or set ZIPKIN_JAR to {_JAR_NAME}")
+    if done.returncode != 0:
+        raise RuntimeError((done.stdout.strip().splitlines() or ["mvn failed"])[0])
     return folder / _JAR_NAME
+
+
+def _fetch_with_jgo(folder: Path) -> Path:
+    from jgo.maven import MavenContext
+
+    server = MavenContext(repo_cache=folder).project("io.zipkin", "zipkin-server").at_version(VERSION)
+    return Path(server.artifact(classifier="exec", packaging="jar").resolve())
 
 
 def _sha256(path: Path) -> str:
