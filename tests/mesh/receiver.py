@@ -117,12 +117,14 @@ class Receiver:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/api/v2/spans", self._take)
         # A collector that closes idle connections would add cost, and races, of its own.
-        self._runner = web.AppRunner(application, keepalive_timeout=3600, access_log=None)
+        self._runner = web.AppRunner(
+            application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None
+        )
         self.port: int = loop.run(self._start(port))
 
     async def _start(self, port: int) -> int:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         return self._runner.addresses[0][1]
 
