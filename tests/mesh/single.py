@@ -10,6 +10,7 @@ from . import config as configuration
 from .background import BackgroundLoop
 from .config import Config, PluginConfiguration
 from .envoy import Envoy, wait_for
+from .http2 import Http2Upstream, grpc_request, http2_request
 from .processes import new_run_folder
 from .receiver import Receiver, Span
 from .requests import Connection, Response, request
@@ -28,6 +29,7 @@ class SingleProxy:
 
     `config` is the plugin configuration: a dict (spans are then sent every 50 ms unless
     it says `batch`), or text that goes in raw; None is {"sampling": 100}.
+    `http2` makes an upstream that speaks HTTP/2; clients may speak either all the same.
     `change` edits the Envoy configuration last, for routes, clusters, other filters.
     """
 
@@ -38,6 +40,7 @@ class SingleProxy:
         node_metadata: Mapping[str, Any] | None = None,
         concurrency: int = 1,
         upstream: Answering | Upstream = Answer(),
+        http2: bool = False,
         tracer: str = "meshspan",
         failure_policy: str | None = None,
         environment: Mapping[str, str] | None = None,
@@ -53,7 +56,9 @@ class SingleProxy:
         self._loop = loop or self._own_loop
         assert self._loop is not None
         self.receiver = Receiver(self._loop)
-        self.upstream = upstream if isinstance(upstream, Upstream) else Upstream(self._loop, upstream)
+        if not isinstance(upstream, Upstream):
+            upstream = (Http2Upstream if http2 else Upstream)(self._loop, upstream)
+        self.upstream = upstream
         wanted = {"sampling": 100} if config is None else config
         if not isinstance(wanted, str):
             wanted = {"batch": {"interval": "50ms"}, **wanted}
@@ -74,6 +79,9 @@ class SingleProxy:
         wanted = LISTENERS[self.direction]
         kept = [one for one in configuration.listeners(config) if one["name"] == wanted]
         config["static_resources"]["listeners"] = kept
+        if isinstance(self.upstream, Http2Upstream):
+            services = [one["name"] for one in configuration.clusters(config) if one["name"] != "zipkin"]
+            configuration.use_http2(config, *services)
         upstream = ("127.0.0.1", self.upstream.port)
         endpoints = {("127.0.0.1", 8080): upstream, ("dockebi-storage", 15006): upstream}
         return configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", self.receiver.port)})
@@ -87,6 +95,16 @@ class SingleProxy:
         """Send one request: `proxy.request("GET", "/x", headers=[("b3", "0"), (b"x", b"\\xff")])`."""
         named.setdefault("host", HOSTS[self.direction])
         return request(self.port, *arguments, **named)
+
+    def http2_request(self, *arguments: Any, **named: Any) -> Response:
+        """Like `request`, over HTTP/2."""
+        named.setdefault("host", HOSTS[self.direction])
+        return http2_request(self.port, *arguments, **named)
+
+    def grpc_request(self, path: str, headers: Any = (), **named: Any) -> Response:
+        """Call a gRPC method; `upstream.answer = grpc_answer(status=14)` says what comes back."""
+        named.setdefault("host", HOSTS[self.direction])
+        return grpc_request(self.port, path, headers, **named)
 
     def connection(self) -> Connection:
         """A connection to send several requests over, or half of one."""
