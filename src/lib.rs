@@ -3,4 +3,5 @@
 //! The modules are the stations that a request passes, in this order; each knows those before it
 //! and none after it. Only `host` names `proxy_wasm`, and it is compiled for wasm alone.
 
+pub mod config;
 pub mod trace;
