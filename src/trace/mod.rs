@@ -6,4 +6,4 @@ mod span;
 
 pub use context::{Decision, TraceContext, TraceFlags};
 pub use id::{IdGenerator, SpanId, TraceId};
-pub use span::{Endpoint, Span, SpanKind, Tag};
+pub use span::{Endpoint, GrpcRequest, HttpRequest, HttpResponse, Span, SpanKind, Tag};
