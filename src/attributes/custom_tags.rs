@@ -118,7 +118,8 @@ mod tests {
                 "x-bytes" => Some(b"\xff"),
                 _ => None,
             });
-            let expected: Vec<Tag> = expected.map(|value| ("t", value.into())).into_iter().collect();
+            let expected: Vec<Tag> =
+                expected.map(|value| ("t", value.into())).into_iter().collect();
             assert_eq!(tags.tags(values), expected, "{name}");
         }
     }

@@ -29,13 +29,9 @@ mod tests {
 
     #[test]
     fn flags_have_envoys_short_names() {
-        for (flags, expected) in [
-            (0, ""),
-            (0x20, "UF"),
-            (0x20 | 0x8000, "UF,URX"),
-            (0x100_0000, "NC"),
-            (1 << 40, ""),
-        ] {
+        for (flags, expected) in
+            [(0, ""), (0x20, "UF"), (0x20 | 0x8000, "UF,URX"), (0x100_0000, "NC"), (1 << 40, "")]
+        {
             assert_eq!(names(flags), expected);
         }
     }

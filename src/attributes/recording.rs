@@ -42,12 +42,10 @@ impl Recording {
             found.map(|(_, value)| value.as_slice())
         };
         let tag = |name: &str| header(name).map(|value| text::text(value, caps.tag));
-        let grpc = header("content-type")
-            .filter(|value| is_grpc(value))
-            .map(|value| GrpcRequest {
-                content_type: text::text(value, caps.tag),
-                timeout: tag("grpc-timeout"),
-            });
+        let grpc = header("content-type").filter(|value| is_grpc(value)).map(|value| GrpcRequest {
+            content_type: text::text(value, caps.tag),
+            timeout: tag("grpc-timeout"),
+        });
         Self {
             context,
             debug: decision == Decision::Debug,
@@ -83,9 +81,7 @@ impl Recording {
         let grpc_status = facts.grpc_status.as_deref().and_then(number);
         let error = facts.status_code.is_none_or(|code| code >= 500)
             || grpc_status.is_some_and(|status| GRPC_ERRORS.contains(&status));
-        let service = facts
-            .service
-            .or_else(|| names.of_authority(&self.request.authority));
+        let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
         Span {
             trace_id: self.context.trace_id,
             span_id: self.context.span_id,
@@ -137,9 +133,8 @@ fn number(digits: &[u8]) -> Option<u32> {
 /// The service; where nothing names one, the method, as OpenTelemetry's conventions say.
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name>
 fn span_name(service: Option<&Service>, method: &str) -> String {
-    const KNOWN_METHODS: [&str; 9] = [
-        "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
-    ];
+    const KNOWN_METHODS: [&str; 9] =
+        ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
     match service {
         Some(service) => service.span_name(),
         None if KNOWN_METHODS.contains(&method) => method.to_owned(),
@@ -169,4 +164,5 @@ fn local(
 
 #[cfg(test)]
 #[rustfmt::skip] // One case a line reads better than one field a line.
+#[path = "recording_tests.rs"]
 mod tests;

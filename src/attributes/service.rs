@@ -45,14 +45,10 @@ impl Service {
         };
         match fields.as_slice() {
             [_, _, _, ""] => None,
-            [_, port, _, host] => Some(Self {
-                host: text::text(host.as_bytes(), MAX_HOST),
-                port: port.parse().ok(),
-            }),
-            _ => Some(Self {
-                host: text::text(name.as_bytes(), MAX_HOST),
-                port: None,
-            }),
+            [_, port, _, host] => {
+                Some(Self { host: text::text(host.as_bytes(), MAX_HOST), port: port.parse().ok() })
+            }
+            _ => Some(Self { host: text::text(name.as_bytes(), MAX_HOST), port: None }),
         }
     }
 
@@ -177,10 +173,22 @@ mod tests {
     #[test]
     fn a_cluster_names_the_service() {
         for (cluster, expected) in [
-            ("outbound|9080||reviews.default.svc.cluster.local", Some("reviews.default.svc.cluster.local:9080/*")),
-            ("outbound|9080|v1|reviews.default.svc.cluster.local", Some("reviews.default.svc.cluster.local:9080/*")),
-            ("outbound_.9080_.v1_.reviews.default.svc.cluster.local", Some("reviews.default.svc.cluster.local:9080/*")),
-            ("inbound-vip|9080|http|reviews.default.svc.cluster.local", Some("reviews.default.svc.cluster.local:9080/*")),
+            (
+                "outbound|9080||reviews.default.svc.cluster.local",
+                Some("reviews.default.svc.cluster.local:9080/*"),
+            ),
+            (
+                "outbound|9080|v1|reviews.default.svc.cluster.local",
+                Some("reviews.default.svc.cluster.local:9080/*"),
+            ),
+            (
+                "outbound_.9080_.v1_.reviews.default.svc.cluster.local",
+                Some("reviews.default.svc.cluster.local:9080/*"),
+            ),
+            (
+                "inbound-vip|9080|http|reviews.default.svc.cluster.local",
+                Some("reviews.default.svc.cluster.local:9080/*"),
+            ),
             ("outbound|443||api.example.com", Some("api.example.com:443/*")),
             ("dockebi", Some("dockebi/*")),
             ("inbound|9080||", None),
@@ -201,7 +209,10 @@ mod tests {
             ("any", "inbound|9080||", "reviews.default.svc.cluster.local:9080/*"),
             ("", "", "reviews.default.svc.cluster.local/*"),
         ] {
-            assert_eq!(name(Service::from_inbound(host, virtual_host, cluster)).as_deref(), Some(expected));
+            assert_eq!(
+                name(Service::from_inbound(host, virtual_host, cluster)).as_deref(),
+                Some(expected)
+            );
         }
         assert_eq!(Service::from_inbound("", "inbound|http|80", ""), None);
     }
@@ -209,13 +220,20 @@ mod tests {
     #[test]
     fn a_virtual_host_names_a_service_only_as_host_and_port() {
         for (virtual_host, expected) in [
-            ("reviews.default.svc.cluster.local:9080", Some("reviews.default.svc.cluster.local:9080/*")),
+            (
+                "reviews.default.svc.cluster.local:9080",
+                Some("reviews.default.svc.cluster.local:9080/*"),
+            ),
             ("allow_any", None),
             ("inbound|http|9080", None),
             ("a:b:80", None),
             ("", None),
         ] {
-            assert_eq!(name(Service::from_virtual_host(virtual_host)).as_deref(), expected, "{virtual_host}");
+            assert_eq!(
+                name(Service::from_virtual_host(virtual_host)).as_deref(),
+                expected,
+                "{virtual_host}"
+            );
         }
     }
 

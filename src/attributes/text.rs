@@ -31,7 +31,8 @@ pub(super) fn path(bytes: &[u8], max: usize) -> String {
     };
     let (path, query) = bytes.split_at(question_mark);
     let mut redacted = text(path, max);
-    for (index, pair) in query.get(1..).unwrap_or_default().split(|byte| *byte == b'&').enumerate() {
+    for (index, pair) in query.get(1..).unwrap_or_default().split(|byte| *byte == b'&').enumerate()
+    {
         if redacted.len() >= max {
             break;
         }

@@ -21,7 +21,5 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         return None;
     }
     let seconds = digits.parse::<f64>().ok()? * seconds_per_unit;
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|duration| !duration.is_zero())
+    Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
 }

@@ -14,9 +14,7 @@ impl Percentage {
     /// The percentage, unless `percent` lies outside 0 to 100: `60.0` is one, `140.0` and NaN are none.
     pub fn new(percent: f64) -> Option<Self> {
         // Adding zero turns -0.0 into 0.0, which would otherwise show in log lines.
-        (0.0..=100.0)
-            .contains(&percent)
-            .then_some(Self(percent + 0.0))
+        (0.0..=100.0).contains(&percent).then_some(Self(percent + 0.0))
     }
 
     /// The percentage as it was written, 0 to 100.
@@ -41,26 +39,10 @@ mod tests {
 
     #[test]
     fn only_finite_numbers_from_0_to_100_are_percentages() {
-        for good in [
-            0.0,
-            -0.0,
-            f64::MIN_POSITIVE,
-            0.0001,
-            1.0,
-            60.0,
-            99.9999,
-            100.0,
-        ] {
+        for good in [0.0, -0.0, f64::MIN_POSITIVE, 0.0001, 1.0, 60.0, 99.9999, 100.0] {
             assert!(Percentage::new(good).is_some(), "{good}");
         }
-        for bad in [
-            -1e-9,
-            100.000_001,
-            140.0,
-            f64::NAN,
-            f64::INFINITY,
-            f64::NEG_INFINITY,
-        ] {
+        for bad in [-1e-9, 100.000_001, 140.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert!(Percentage::new(bad).is_none(), "{bad}");
         }
     }

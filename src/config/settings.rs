@@ -107,12 +107,7 @@ pub fn settings(_plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
         custom_tags: mesh.custom_tags.clone(),
         max_tag_length: 256,
         max_path_length: mesh.max_path_length.unwrap_or(256),
-        extract: vec![
-            Format::TraceContext,
-            Format::B3,
-            Format::B3Multi,
-            Format::Jaeger,
-        ],
+        extract: vec![Format::TraceContext, Format::B3, Format::B3Multi, Format::Jaeger],
         inject: vec![Format::TraceContext, Format::B3Multi],
         collector: Collector {
             protocol: Protocol::Zipkin,
@@ -122,13 +117,7 @@ pub fn settings(_plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
             headers: Vec::new(),
             timeout: Duration::from_secs(5),
         },
-        queue: QueueLimits {
-            max_spans: 2048,
-            max_bytes: 4 << 20,
-        },
-        batch: BatchLimits {
-            max_spans: 512,
-            interval: Duration::from_secs(1),
-        },
+        queue: QueueLimits { max_spans: 2048, max_bytes: 4 << 20 },
+        batch: BatchLimits { max_spans: 512, interval: Duration::from_secs(1) },
     }
 }

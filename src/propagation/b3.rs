@@ -34,10 +34,7 @@ fn parse(value: &[u8]) -> Option<Extracted> {
         },
         flags: TraceFlags::default(),
     };
-    fields
-        .next()
-        .is_none()
-        .then_some(Extracted::Context(context))
+    fields.next().is_none().then_some(Extracted::Context(context))
 }
 
 fn decision(field: &[u8]) -> Option<Decision> {

@@ -13,10 +13,7 @@ use crate::trace::{Decision, SpanId, TraceContext, TraceFlags};
 
 pub(super) fn extract(incoming: &Incoming) -> Result<Extracted, Malformed> {
     let decision = decision(incoming)?;
-    let context = match (
-        incoming.value(Header::B3TraceId)?,
-        incoming.value(Header::B3SpanId)?,
-    ) {
+    let context = match (incoming.value(Header::B3TraceId)?, incoming.value(Header::B3SpanId)?) {
         (Some(trace), Some(span)) => TraceContext {
             trace_id: trace_id(trace).ok_or(Malformed)?,
             span_id: SpanId::from_hex(span).ok_or(Malformed)?,

@@ -1,7 +1,8 @@
 //! All formats together: the first valid context wins, and whatever goes out agrees with it.
 
 use super::headers::{Edit, Edits, Header, Incoming};
-use super::{Extracted, Format, b3, b3multi, jaeger, tracecontext, tracestate};
+use super::{ALL_FORMATS, Extracted, b3, b3multi, jaeger, tracecontext, tracestate};
+use crate::config::Format;
 use crate::trace::{Decision, TraceContext};
 
 /// Reads and writes contexts in the configured formats.
@@ -62,7 +63,7 @@ impl Propagator {
         decision: Decision,
     ) -> Vec<Edit> {
         let mut edits = Edits::new(incoming);
-        for format in Format::ALL {
+        for format in ALL_FORMATS {
             let came_in = || format.headers().iter().any(|name| incoming.holds(*name));
             if !self.inject.contains(&format) && !came_in() {
                 continue;

@@ -109,23 +109,16 @@ impl<'h> Incoming<'h> {
             return;
         };
         *field = match *field {
-            Field::Absent => Field::One {
-                value,
-                repeated: false,
-            },
-            Field::One { value: first, .. } if first == value => Field::One {
-                value,
-                repeated: true,
-            },
+            Field::Absent => Field::One { value, repeated: false },
+            Field::One { value: first, .. } if first == value => {
+                Field::One { value, repeated: true }
+            }
             _ => Field::Contradictory,
         };
     }
 
     fn field(&self, header: Header) -> Field<'h> {
-        self.fields
-            .get(header as usize)
-            .copied()
-            .unwrap_or_default()
+        self.fields.get(header as usize).copied().unwrap_or_default()
     }
 
     /// Whether the header came in, readable or not.
@@ -169,10 +162,7 @@ pub(super) struct Edits<'a, 'h> {
 
 impl<'a, 'h> Edits<'a, 'h> {
     pub(super) fn new(incoming: &'a Incoming<'h>) -> Self {
-        Self {
-            incoming,
-            list: Vec::new(),
-        }
+        Self { incoming, list: Vec::new() }
     }
 
     /// The header shall have this value, once.
@@ -180,10 +170,7 @@ impl<'a, 'h> Edits<'a, 'h> {
         let value = value.into();
         match self.incoming.field(header) {
             Field::Absent => self.list.push(Edit::Add(header, value)),
-            Field::One {
-                value: present,
-                repeated: false,
-            } if present == value.as_bytes() => {}
+            Field::One { value: present, repeated: false } if present == value.as_bytes() => {}
             _ => self.list.push(Edit::Replace(header, value)),
         }
     }

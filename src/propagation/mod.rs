@@ -11,36 +11,14 @@ mod tracestate;
 pub use composite::{Extraction, Propagator};
 pub use headers::{Edit, Header, Incoming};
 
+use crate::config::Format;
 use crate::trace::{Decision, TraceContext};
 
-/// A format in which a context travels, by its name in `OTEL_PROPAGATORS`.
-/// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// W3C Trace Context, level 2: `traceparent` and `tracestate`.
-    TraceContext,
-    /// B3 in the one header `b3`.
-    B3,
-    /// B3 in the headers `x-b3-…`.
-    B3Multi,
-    /// Jaeger's `uber-trace-id`.
-    Jaeger,
-}
+/// Every format that is known, whether configured or not.
+const ALL_FORMATS: [Format; 4] =
+    [Format::TraceContext, Format::B3, Format::B3Multi, Format::Jaeger];
 
 impl Format {
-    /// Every format that is known, whether configured or not.
-    pub const ALL: [Self; 4] = [Self::TraceContext, Self::B3, Self::B3Multi, Self::Jaeger];
-
-    /// The name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TraceContext => "tracecontext",
-            Self::B3 => "b3",
-            Self::B3Multi => "b3multi",
-            Self::Jaeger => "jaeger",
-        }
-    }
-
     /// The headers that make up the format.
     fn headers(self) -> &'static [Header] {
         match self {

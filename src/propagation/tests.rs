@@ -67,7 +67,7 @@ fn lone(decision: Decision) -> Result<Extracted, Malformed> {
 
 fn check(format: Format, cases: &[(&str, &str, Result<Extracted, Malformed>)]) {
     for (name, lines, expected) in cases {
-        assert_eq!(read(format, lines), *expected, "{}: {name}", format.name());
+        assert_eq!(read(format, lines), *expected, "{format:?}: {name}");
     }
 }
 
@@ -397,7 +397,7 @@ fn a_header_that_already_says_it_is_not_touched() {
 
 #[test]
 fn what_one_format_writes_it_reads_back() {
-    for format in Format::ALL {
+    for format in ALL_FORMATS {
         for decision in [Decision::Drop, Decision::Sample, Decision::Debug] {
             for trace in [context(None), short(None)] {
                 let written = after(&[format], "", &trace, decision);
@@ -406,7 +406,7 @@ fn what_one_format_writes_it_reads_back() {
                     (Format::TraceContext, Decision::Debug) => Decision::Sample,
                     _ => decision,
                 };
-                assert_eq!(format.extract(&incoming(&written)), whole(TraceContext { decision: Some(expected), ..trace }), "{}: {decision:?}", format.name());
+                assert_eq!(format.extract(&incoming(&written)), whole(TraceContext { decision: Some(expected), ..trace }), "{format:?}: {decision:?}");
             }
         }
     }

@@ -36,14 +36,8 @@ fn parse(value: &[u8]) -> Option<TraceContext> {
         trace_id,
         span_id,
         parent_id: None,
-        decision: Some(if flags & SAMPLED != 0 {
-            Decision::Sample
-        } else {
-            Decision::Drop
-        }),
-        flags: TraceFlags {
-            random: flags & RANDOM != 0,
-        },
+        decision: Some(if flags & SAMPLED != 0 { Decision::Sample } else { Decision::Drop }),
+        flags: TraceFlags { random: flags & RANDOM != 0 },
     })
 }
 

@@ -40,16 +40,12 @@ fn is_key(key: &[u8]) -> bool {
     let first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     key.len() <= MAX_KEY
         && key.first().is_some_and(first)
-        && key
-            .iter()
-            .all(|byte| first(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@'))
+        && key.iter().all(|byte| first(byte) || matches!(byte, b'_' | b'-' | b'*' | b'/' | b'@'))
 }
 
 /// Leading spaces belong to the value; trailing ones were trimmed with the member.
 fn is_value(value: &[u8]) -> bool {
     !value.is_empty()
         && value.len() <= MAX_VALUE
-        && value
-            .iter()
-            .all(|byte| matches!(byte, b' '..=b'~') && *byte != b',' && *byte != b'=')
+        && value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b',' && *byte != b'=')
 }

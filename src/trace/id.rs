@@ -28,10 +28,7 @@ impl TraceId {
 
     /// Reads exactly 32 lower-case hex digits: `4bf92f3577b34da6a3ce929d0e0e4736`, not `4BF9…`.
     pub fn from_hex(hex: &[u8]) -> Option<Self> {
-        (hex.len() == 32)
-            .then(|| lower_hex(hex))
-            .flatten()
-            .and_then(Self::new)
+        (hex.len() == 32).then(|| lower_hex(hex)).flatten().and_then(Self::new)
     }
 
     /// Whether the id fits in 64 bits, as Zipkin's older ids do.
