@@ -1,0 +1,110 @@
+# meshspan: make help lists what can be made.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# What is fetched is kept here, outside the tree, and shared by all checkouts.
+export MESHSPAN_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/meshspan
+PYTHON ?= python3
+
+# The virtual environment is named by what is in it, so a change makes a new one.
+VENV := $(MESHSPAN_CACHE)/venv-$(shell { $(PYTHON) -V; cat tests/requirements.txt; } 2>&1 | sha256sum | cut -c1-16)
+RUN := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
+
+TARGET := wasm32-wasip1
+MODULE := dist/meshspan.wasm
+
+BACKEND ?= builtin
+REQUESTS ?= 300
+SAMPLING ?=
+SPAN ?=
+DEMO := $(RUN) -m mesh.demo --requests $(REQUESTS) $(if $(SAMPLING),--sampling $(SAMPLING)) $(if $(SPAN),--span $(SPAN))
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (SPAN: show the tags of this span)"
+	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, MESHSPAN_CACHE= override what is fetched"
+
+.PHONY: build
+build: rust-target ## build dist/meshspan.wasm
+	@cargo build --release --target $(TARGET) --locked
+	@mkdir -p dist
+	@# cp would change a file that a running Envoy may be reading; mv replaces it whole.
+	@cp target/$(TARGET)/release/meshspan.wasm $(MODULE).new && mv $(MODULE).new $(MODULE)
+
+.PHONY: rust-target
+rust-target:
+	@command -v cargo >/dev/null || { echo "Rust is not here: install it with rustup (https://rustup.rs)"; exit 1; }
+	@command -v rustup >/dev/null || exit 0; \
+	rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || rustup target add $(TARGET)
+
+$(VENV)/whole: tests/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+	  || { echo "Python 3.10 or later is needed (PYTHON=python3.11 chooses one)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "python3 -m venv does not work: on Debian apt-get install python3-venv"; exit 1; }
+	@echo "making the Python environment, once"
+	@# The mark comes last: a half-made environment has none and is made anew.
+	@mkdir -p $(MESHSPAN_CACHE)
+	@exec 9>$(VENV).lock; flock 9; if [ ! -e $@ ]; then \
+	  rm -rf $(VENV); $(PYTHON) -m venv $(VENV); \
+	  $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt; \
+	fi; touch $@
+
+.PHONY: demo
+demo: build $(VENV)/whole ## requests through a real mesh: a trace, the service graph, the count
+	@$(DEMO) --backend $(BACKEND)
+
+.PHONY: up
+up: build $(VENV)/whole ## the mesh and a real Zipkin, running until Ctrl-C
+	@$(DEMO) --backend zipkin --keep
+
+.PHONY: test
+test: lint unit e2e ## everything: lint, unit tests, tests in a real Envoy and a real Zipkin
+
+.PHONY: lint
+lint: rust-target ## formatting and lints, native and wasm
+	@cargo fmt --check
+	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --locked --target $(TARGET) -- -D warnings
+
+.PHONY: unit
+unit: ## the unit tests
+	@cargo test --locked
+
+.PHONY: e2e
+e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin
+	@$(RUN) -m pytest tests/e2e $(PYTEST)
+
+.PHONY: bench
+bench: build $(VENV)/whole debian-packages ## what tracing costs a request
+	@$(RUN) -m mesh.bench
+
+# Programs that tests and benchmarks run, and the Debian packages that they come from.
+PROGRAMS := chromium:chromium valgrind:valgrind h2load:nghttp2-client java:default-jre-headless
+
+.PHONY: debian-packages
+debian-packages:
+	@missing=""; \
+	for pair in $(PROGRAMS); do \
+	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "please install:$$missing"; exit 1; fi; \
+	if [ "$$(id -u)" = 0 ]; then as_root=""; \
+	elif sudo -n true 2>/dev/null; then as_root="sudo -n"; \
+	else echo "please run: sudo apt-get install$$missing"; exit 1; fi; \
+	echo "installing$$missing"; \
+	$$as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq -y --no-install-recommends $$missing >/dev/null
+
+.PHONY: requirements
+requirements: ## write tests/requirements.txt anew from requirements.in (needs uv)
+	@env -u PIP_FIND_LINKS -u UV_FIND_LINKS uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make requirements" tests/requirements.in -o tests/requirements.txt
+
+.PHONY: clean
+clean: ## remove what was built here (the cache stays)
+	@rm -rf target dist .pytest_cache
+	@find tests -name __pycache__ -type d -prune -exec rm -rf {} +

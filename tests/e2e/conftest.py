@@ -1,0 +1,77 @@
+"""Fixtures over the mesh: `proxy` makes a single Envoy, `mesh` is the whole mesh, shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from mesh.background import BackgroundLoop
+from mesh.config import MODULE
+from mesh.processes import new_run_folder
+from mesh.single import SingleProxy
+from mesh.topology import Mesh
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say at once, and in one line, when there is nothing to test."""
+    if not MODULE.is_file():
+        pytest.exit("dist/meshspan.wasm is not there: run make build first", returncode=1)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that skips itself has failed: what it needs is fetched or the run says so."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and no test may be: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[BackgroundLoop]:
+    """The loop that all receivers and upstreams of the session run on."""
+    loop = BackgroundLoop("tests")
+    yield loop
+    loop.stop()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the logs of the session go."""
+    return new_run_folder(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def mesh(folder: Path) -> Iterator[Mesh]:
+    """One mesh for the whole session, sampling everything; tests go by their trace ids."""
+    with Mesh(sampling=100, folder=folder) as mesh:
+        yield mesh
+        assert mesh.receiver is not None and mesh.receiver.errors == []
+
+
+@pytest.fixture
+def proxy(folder: Path, loop: BackgroundLoop) -> Iterator[Callable[..., SingleProxy]]:
+    """Makes single proxies (see `mesh.single.SingleProxy`) and checks each at the end.
+
+    A proxy made with `clean=False` may break the rules that are checked here: it may
+    send spans that are not Zipkin v2, trap, or end with an error.
+    """
+    started: list[tuple[SingleProxy, bool]] = []
+
+    def start(*arguments: Any, clean: bool = True, **named: Any) -> SingleProxy:
+        proxy = SingleProxy(*arguments, folder=folder, loop=loop, **named)
+        started.append((proxy, clean))
+        return proxy
+
+    yield start
+    faults = []
+    for proxy, clean in started:
+        code = proxy.stop()
+        if clean:
+            faults += proxy.receiver.errors
+            faults += [f"Envoy ended with code {code}"] if code else []
+            faults += ["the module trapped, see Envoy's log"] if proxy.trapped() else []
+    assert faults == []

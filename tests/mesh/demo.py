@@ -1,0 +1,213 @@
+"""The demo: requests through a real mesh, one trace on the terminal, and a verdict.
+
+`python -m mesh.demo` (with PYTHONPATH=tests), or `make demo`.  It ends with code 0 only
+if every trace arrived whole and once and nothing was dropped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from . import waterfall
+from .backends import BACKENDS, Backend, start_backend
+from .config import MODULE, load, plugin_configuration
+from .processes import ProcessFailed, end_with_parent, new_run_folder
+from .requests import Connection
+from .topology import SPANS_A_TRACE, Mesh
+from .tracers import TRACERS
+from .verdict import Verdict, judge, sampled_trace
+from .zipkin import ZipkinMissing
+
+_ARRIVAL_TIMEOUT = 20.0
+# A double would come with the next batch at the latest; the batch interval is 1 s.
+_SETTLE = 1.3
+
+Answers = list[tuple[int, Any]]
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="mesh.demo", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--requests", type=int, default=300, metavar="N", help="how many to send (300)")
+    parser.add_argument(
+        "--backend", default="builtin", choices=[*BACKENDS, "jaeger"],
+        help="where spans go: the built-in receiver, or a real Zipkin (Jaeger is not there yet)",
+    )  # fmt: skip
+    parser.add_argument("--sampling", type=float, metavar="PERCENT", help="percentage (60, as in envoy/*.yaml)")
+    parser.add_argument("--span", type=int, metavar="N", help="also show the tags of the trace's Nth span")
+    parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
+    parser.add_argument("--tracer", default="meshspan", choices=TRACERS[:2], help="meshspan, or Envoy's own")
+    options = parser.parse_args(arguments)
+    if options.backend == "jaeger":
+        parser.error("the backend jaeger is not supported yet; there are builtin and zipkin")
+    if options.requests < 1:
+        parser.error("--requests: at least 1")
+    if options.sampling is not None and not 0 <= options.sampling <= 100:
+        parser.error("--sampling: a percentage from 0 to 100")
+    if options.span is not None and not 1 <= options.span <= SPANS_A_TRACE:
+        parser.error(f"--span: a trace has the spans 1 to {SPANS_A_TRACE}")
+    return options
+
+
+def send_requests(console: Console, port: int, count: int) -> Answers:
+    """Send the requests over one connection, each for one of a few accounts."""
+    answers: Answers = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress, Connection(port) as connection:
+        task = progress.add_task("requests", total=count)
+        for number in range(count):
+            headers = [("x-account-id", f"account-{number % 7}"), ("user-agent", "meshspan-demo")]
+            response = connection.request("GET", f"/accounts/{number % 7}", headers, host="demo.example:8080")
+            answers.append((response.status, response.json() if response.status == 200 else None))
+            progress.advance(task)
+    return answers
+
+
+def wait_for_spans(backend: Backend, expected: int) -> None:
+    """Wait until all spans are there, and then for one more that should not be."""
+    deadline = time.monotonic() + _ARRIVAL_TIMEOUT
+    while backend.span_count() < expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(_SETTLE)
+
+
+def dropped_spans(mesh: Mesh) -> int:
+    """Spans dropped for whatever reason, by the proxies' own statistics."""
+    return sum(
+        value
+        for envoy in mesh.envoys.values()
+        for value in envoy.stats("wasmcustom.meshspan_spans_dropped_").values()
+    )
+
+
+def summary(verdict: Verdict) -> Table:
+    """The table that the demo ends with."""
+    share = 100 * len(verdict.sampled) / verdict.requests
+    table = Table(title="Summary", title_justify="left", box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right", style="bold")
+    table.add_column(style="dim")
+    table.add_row("requests", str(verdict.requests), f"{verdict.not_ok} not answered 200")
+    table.add_row("traces sampled", str(len(verdict.sampled)), f"{share:.1f} %, {verdict.percentage:g} % configured")
+    table.add_row("spans expected", str(verdict.expected), f"{SPANS_A_TRACE} a trace")
+    table.add_row("spans received", str(verdict.received), "")
+    table.add_row("incomplete traces", str(len(verdict.incomplete)), "")
+    table.add_row("dropped", str(verdict.dropped), "wasmcustom.meshspan_spans_dropped_*")
+    return table
+
+
+def show_trace(console: Console, backend: Backend, trace: list[waterfall.Span], span: int | None) -> None:
+    """Print one trace, the tags asked for, and the service graph."""
+    console.print()
+    console.print(waterfall.waterfall(trace, console.width))
+    link = backend.trace_url(trace[0]["traceId"])
+    if link:
+        console.print(Text(f"\n{link}", style="underline"), soft_wrap=True)
+    if span is not None and span <= len(trace):
+        console.print()
+        console.print(waterfall.tags(waterfall.in_order(trace)[span - 1][1]))
+    console.print()
+    console.print(waterfall.service_graph(backend.edges()))
+
+
+def keep_running(console: Console, mesh: Mesh, backend: Backend) -> None:
+    """Print what to try and wait for Ctrl-C."""
+    rows = [("gateway", mesh.gateway_url), ("Zipkin", backend.web_url() or "")]
+    rows += [(f"{name} admin", f"http://127.0.0.1:{envoy.admin_port}") for name, envoy in mesh.envoys.items()]
+    rows += [("try", f"curl -s -H 'x-account-id: acme' {mesh.gateway_url}/accounts/acme")]
+    console.print()
+    for name, value in rows:
+        if value:
+            console.print(Text(f"{name:<22} {value}"), soft_wrap=True)
+    console.print("\nRunning until Ctrl-C.")
+    while True:
+        signal.pause()
+
+
+def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
+    """Run the demo; returns the exit code."""
+    with console.status("starting the collector (Zipkin is fetched the first time)"):
+        backend = start_backend(options.backend, folder)
+    try:
+        with console.status("starting the mesh"):
+            mesh = Mesh(options.tracer, options.sampling, collector_port=backend.port, folder=folder)
+        with mesh:
+            code = run_requests(options, console, mesh, backend)
+            if options.keep:
+                keep_running(console, mesh, backend)
+            return code
+    finally:
+        backend.stop()
+
+
+def run_requests(options: argparse.Namespace, console: Console, mesh: Mesh, backend: Backend) -> int:
+    """Send, wait, show and judge."""
+    answers = send_requests(console, mesh.gateway_port, options.requests)
+    sampled = [one for status, body in answers if status == 200 and (one := sampled_trace(body["headers"]))]
+    with console.status("waiting for the spans"):
+        wait_for_spans(backend, len(sampled) * SPANS_A_TRACE)
+    spans = backend.spans(sampled)
+    traces = waterfall.by_trace(spans)
+    if traces:
+        # The last one: the first also pays for opening every connection.
+        shown = next((one for one in reversed(sampled) if one in traces), next(iter(traces)))
+        show_trace(console, backend, traces[shown], options.span)
+    native = options.tracer != "meshspan"
+    statistic = "tracing.zipkin.spans_sent" if native else "wasmcustom.meshspan_spans_sampled"
+    percentage = options.sampling
+    if percentage is None:
+        percentage = float(plugin_configuration(load("gateway"))["sampling"])
+    verdict = judge(
+        answers, percentage, spans, backend.span_count(), dropped_spans(mesh),
+        mesh.stats_sum(statistic), backend.errors(),
+    )  # fmt: skip
+    console.print()
+    console.print(summary(verdict))
+    failures = verdict.failures()
+    for failure in failures:
+        console.print(Text(f"failed: {failure}", style="red"), soft_wrap=True)
+    return 1 if failures else 0
+
+
+def main() -> int:
+    """Run as a program."""
+    options = parse_arguments()
+    if "MAKELEVEL" in os.environ:
+        end_with_parent()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    # Without a terminal (a file, CI) there is no width to keep to, and no colour.
+    console = Console() if sys.stdout.isatty() else Console(width=120, no_color=True)
+    if options.tracer == "meshspan" and not MODULE.is_file():
+        console.print("dist/meshspan.wasm is not there: run make build first")
+        return 1
+    folder = new_run_folder()
+    code = 1
+    try:
+        code = run(options, console, folder)
+    except KeyboardInterrupt:
+        code = 0 if options.keep else 130
+    except (ProcessFailed, ZipkinMissing) as error:
+        console.print(Text(str(error), style="red"), soft_wrap=True)
+    finally:
+        if code == 1:
+            console.print(f"The logs are in {folder}", soft_wrap=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

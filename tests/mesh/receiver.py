@@ -1,0 +1,204 @@
+"""The built-in receiver: a Zipkin v2 endpoint that is strict about what it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from aiohttp import web
+
+from .background import BackgroundLoop
+
+Span = dict[str, Any]
+
+_TRACE_ID = re.compile(r"(?:[0-9a-f]{16}){1,2}\Z")
+_SPAN_ID = re.compile(r"[0-9a-f]{16}\Z")
+_KINDS = {"CLIENT", "SERVER", "PRODUCER", "CONSUMER"}
+_ENDPOINT_KEYS = {"serviceName", "ipv4", "ipv6", "port"}
+_KEYS = {
+    "traceId", "parentId", "id", "kind", "name", "timestamp", "duration",
+    "localEndpoint", "remoteEndpoint", "annotations", "tags", "debug", "shared",
+}  # fmt: skip
+
+
+def _is_id(pattern: re.Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and pattern.match(value) is not None and set(value) != {"0"}
+
+
+def _is_positive(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def span_faults(span: Any) -> list[str]:
+    """What in a span is not Zipkin v2 (zipkin.io's zipkin2-api.yaml); empty when all is well."""
+    if not isinstance(span, dict):
+        return ["a span is not an object"]
+    faults = [f"unknown key {key}" for key in span.keys() - _KEYS]
+    if not _is_id(_TRACE_ID, span.get("traceId")):
+        faults.append("traceId is not 16 or 32 lower-case hex digits")
+    if not _is_id(_SPAN_ID, span.get("id")):
+        faults.append("id is not 16 lower-case hex digits")
+    if "parentId" in span and not _is_id(_SPAN_ID, span["parentId"]):
+        faults.append("parentId is not 16 lower-case hex digits")
+    if "kind" in span and span["kind"] not in _KINDS:
+        faults.append("kind is none of Zipkin's")
+    if "name" in span and not isinstance(span["name"], str):
+        faults.append("name is not a string")
+    for key in ("timestamp", "duration"):
+        # Zipkin lets both be absent; a proxy always knows them.
+        if not _is_positive(span.get(key)):
+            faults.append(f"{key} is not a positive whole number of microseconds")
+    for key in ("localEndpoint", "remoteEndpoint"):
+        if key in span:
+            faults += [f"{key}: {fault}" for fault in _endpoint_faults(span[key])]
+    tags = span.get("tags", {})
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        faults.append("tags are not a map of strings")
+    return faults
+
+
+def _endpoint_faults(endpoint: Any) -> list[str]:
+    if not isinstance(endpoint, dict):
+        return ["not an object"]
+    faults = [f"unknown key {key}" for key in endpoint.keys() - _ENDPOINT_KEYS]
+    faults += [
+        f"{key} is not a string"
+        for key in ("serviceName", "ipv4", "ipv6")
+        if key in endpoint and not isinstance(endpoint[key], str)
+    ]
+    if "port" in endpoint and not (type(endpoint["port"]) is int and 0 <= endpoint["port"] <= 65535):
+        faults.append("port is not a port")
+    return faults
+
+
+@dataclass
+class Faults:
+    """How the receiver misbehaves; set the fields at any time."""
+
+    status: int = 202
+    delay: float = 0.0
+    # Close the connection without an answer.
+    close: bool = False
+    # Only this many requests are treated so, then all is well again; None is for ever.
+    requests: int | None = None
+
+
+@dataclass
+class Request:
+    """One export request as it came in."""
+
+    at: float
+    headers: Mapping[str, str]
+    path: str
+    size: int
+    spans: int
+
+
+@dataclass
+class _Received:
+    spans: list[Span] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+class Receiver:
+    """Takes POST /api/v2/spans on a loopback port; keeps connections open."""
+
+    def __init__(self, loop: BackgroundLoop, port: int = 0) -> None:
+        self.faults = Faults()
+        self._loop = loop
+        self._received = _Received()
+        self._changed = threading.Condition()
+        application = web.Application(client_max_size=64 * 1024 * 1024)
+        application.router.add_post("/api/v2/spans", self._take)
+        # A collector that closes idle connections would add cost, and races, of its own.
+        self._runner = web.AppRunner(
+            application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None
+        )
+        self.port: int = loop.run(self._start(port))
+
+    async def _start(self, port: int) -> int:
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        return self._runner.addresses[0][1]
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        faults = self.faults
+        if faults.requests is None or faults.requests > 0:
+            if faults.requests is not None:
+                faults.requests -= 1
+            if faults.delay:
+                await asyncio.sleep(faults.delay)
+            if faults.close and request.transport is not None:
+                request.transport.abort()
+                return web.Response()
+            if faults.status >= 300:
+                self._note(request, body, [], [])
+                return web.Response(status=faults.status)
+        spans, errors = _parse(request.content_type, body)
+        self._note(request, body, spans, errors)
+        return web.Response(status=400 if errors else 202)
+
+    def _note(self, request: web.Request, body: bytes, spans: list[Span], errors: list[str]) -> None:
+        with self._changed:
+            noted = Request(time.time(), request.headers, request.path, len(body), len(spans))
+            self._received.requests.append(noted)
+            self._received.spans += spans
+            self._received.errors += errors
+            self._changed.notify_all()
+
+    @property
+    def spans(self) -> list[Span]:
+        """All spans so far, in the order in which they came."""
+        with self._changed:
+            return list(self._received.spans)
+
+    @property
+    def requests(self) -> list[Request]:
+        """All export requests so far, refused ones included."""
+        with self._changed:
+            return list(self._received.requests)
+
+    @property
+    def errors(self) -> list[str]:
+        """What broke the rules of Zipkin v2; must be empty at the end of every test."""
+        with self._changed:
+            return list(self._received.errors)
+
+    def wait_for(self, count: int, timeout: float = 10.0) -> list[Span]:
+        """Wait until at least `count` spans are there, and return all."""
+        with self._changed:
+            got_them = self._changed.wait_for(lambda: len(self._received.spans) >= count, timeout)
+            if not got_them:
+                raise TimeoutError(f"{len(self._received.spans)} of {count} spans after {timeout:g} s")
+            return list(self._received.spans)
+
+    def clear(self) -> None:
+        """Forget what came so far."""
+        with self._changed:
+            self._received = _Received()
+
+    def stop(self) -> None:
+        """Close the port and every connection."""
+        self._loop.run(self._runner.cleanup())
+
+
+def _parse(content_type: str, body: bytes) -> tuple[list[Span], list[str]]:
+    """The spans of a body and everything that is wrong with it; aiohttp has undone gzip."""
+    if content_type != "application/json":
+        return [], [f"content-type {content_type} is not application/json"]
+    try:
+        spans = json.loads(body.decode("utf-8"))
+    except ValueError as error:
+        return [], [f"a body of {len(body)} bytes is not JSON: {error}"]
+    if not isinstance(spans, list):
+        return [], ["a body is not a JSON array"]
+    errors = [f"{fault}: {json.dumps(span)[:500]}" for span in spans for fault in span_faults(span)]
+    return spans, errors

@@ -1,0 +1,149 @@
+"""The whole mesh: gateway -> dockebi -> dockebi-storage, each service with its sidecar."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Mapping
+
+from . import config as configuration
+from .background import BackgroundLoop
+from .config import Address, PluginConfiguration
+from .envoy import Envoy
+from .processes import Process, new_run_folder
+from .receiver import Receiver
+from .tracers import set_native_flush, set_tracer
+
+SPANS_A_TRACE = 4
+APPLICATION = Path(__file__).with_name("application.py")
+STORAGE_URL = "http://dockebi-storage.demo.svc.cluster.local:8080"
+
+
+class Mesh:
+    """A running mesh; use it as a context manager, it starts leaf first.
+
+    `collector_port` is where spans go; None starts the built-in receiver.
+    `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
+    """
+
+    def __init__(
+        self,
+        tracer: str = "meshspan",
+        sampling: float | None = None,
+        plugin: PluginConfiguration | None = None,
+        collector_port: int | None = None,
+        node_metadata: Mapping[str, Any] | None = None,
+        failure_policy: str | None = None,
+        concurrency: int = 1,
+        native_flush: tuple[int, int] = (5, 500),
+        folder: Path | None = None,
+    ) -> None:
+        self.folder = folder or new_run_folder()
+        self.envoys: dict[str, Envoy] = {}
+        self.receiver: Receiver | None = None
+        self._tracer = tracer
+        self._sampling = sampling
+        self._plugin = plugin
+        self._node_metadata = node_metadata or {}
+        self._failure_policy = failure_policy
+        self._concurrency = concurrency
+        self._native_flush = native_flush
+        self._applications: list[Process] = []
+        self._loop: BackgroundLoop | None = None
+        try:
+            if collector_port is None:
+                self._loop = BackgroundLoop("receiver")
+                self.receiver = Receiver(self._loop)
+                collector_port = self.receiver.port
+            self._start(collector_port)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, collector_port: int) -> None:
+        collector = {("zipkin", 9411): ("127.0.0.1", collector_port)}
+        storage_application = _listen()
+        storage_address = storage_application.getsockname()
+        self._start_application("dockebi-storage", storage_application)
+        storage = self._start_envoy(
+            "dockebi-storage",
+            # The storage calls nobody, so where its outbound listener leads is of no account.
+            {
+                **collector,
+                ("127.0.0.1", 8080): storage_address,
+                ("dockebi", 15006): storage_address,
+            },
+        )
+        # The sidecar has to know the application's port and the application the
+        # sidecar's; so the application's socket is there before the application is.
+        dockebi_application = _listen()
+        dockebi = self._start_envoy(
+            "dockebi",
+            {
+                **collector,
+                ("127.0.0.1", 8080): dockebi_application.getsockname(),
+                ("dockebi-storage", 15006): ("127.0.0.1", storage.ports["virtualInbound"]),
+            },
+        )
+        through = f"127.0.0.1:{dockebi.ports['virtualOutbound']}"
+        self._start_application("dockebi", dockebi_application, "--next", STORAGE_URL, "--through", through)
+        inbound = ("127.0.0.1", dockebi.ports["virtualInbound"])
+        self._start_envoy("gateway", {**collector, ("dockebi", 15006): inbound})
+
+    def _start_application(self, name: str, listening: socket.socket, *arguments: str) -> None:
+        command = [sys.executable, str(APPLICATION), "--name", name, *arguments]
+        command += ["--listen", f"fd:{listening.fileno()}"]
+        with listening:
+            application = Process(f"{name}-application", command, self.folder, listening=listening)
+        self._applications.append(application)
+        application.wait_until(lambda: "listens on port" in application.log(), what="listening")
+
+    def _start_envoy(self, name: str, endpoints: Mapping[Address, Address]) -> Envoy:
+        config = configuration.relocate(configuration.load(name), endpoints)
+        configuration.set_module(config, failure_policy=self._failure_policy)
+        plugin = configuration.plugin_configuration(config) if self._plugin is None else self._plugin
+        if self._sampling is not None and not isinstance(plugin, str):
+            plugin = {**plugin, "sampling": self._sampling}
+        configuration.set_plugin_configuration(config, plugin)
+        configuration.merge_node_metadata(config, self._node_metadata)
+        set_tracer(config, self._tracer, self._sampling)
+        set_native_flush(config, *self._native_flush)
+        self.envoys[name] = Envoy(name, config, self.folder, self._concurrency)
+        return self.envoys[name]
+
+    @property
+    def gateway_port(self) -> int:
+        """The port that clients call."""
+        return self.envoys["gateway"].port
+
+    @property
+    def gateway_url(self) -> str:
+        """Where clients call."""
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    def stats_sum(self, name: str) -> int:
+        """One statistic summed over all Envoys."""
+        return sum(envoy.stats(name).get(name, 0) for envoy in self.envoys.values())
+
+    def stop(self) -> None:
+        """Stop what runs, the gateway first, so that no request is cut off."""
+        for envoy in reversed(list(self.envoys.values())):
+            envoy.stop()
+        for application in self._applications:
+            application.stop()
+        if self.receiver is not None:
+            self.receiver.stop()
+        if self._loop is not None:
+            self._loop.stop()
+
+    def __enter__(self) -> Mesh:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _listen() -> socket.socket:
+    """A socket that listens on a free loopback port, for a program to inherit."""
+    return socket.create_server(("127.0.0.1", 0), backlog=1024)
