@@ -14,7 +14,8 @@ const MAX_PATH_LENGTH: &str = "PROXY_CONFIG.tracing.maxPathTagLength";
 /// Envoy's node metadata, by properties.
 pub trait NodeMetadata {
     /// The bytes that Envoy answers for one entry, `["LABELS", "app"]` for `xds.node.metadata.LABELS.app`:
-    /// a string as it is, a number as 8 bytes of a little-endian double, a map as proxy-wasm pairs.
+    /// a string as it is, a number as 8 bytes of a little-endian double, a map as proxy-wasm pairs. An
+    /// error is nothing too: Envoy answers SerializationFailure for a map with a null anywhere in it.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
 }
 
