@@ -11,6 +11,9 @@ impl Percentage {
     /// What Istio samples when nobody says a percentage: 1 percent.
     pub const DEFAULT: Self = Self(1.0);
 
+    /// What a value has to be, as messages say it.
+    pub(super) const KIND: &'static str = "a percentage from 0 to 100";
+
     /// The percentage, unless `percent` lies outside 0 to 100: `60.0` is one, `140.0` and NaN are none.
     pub fn new(percent: f64) -> Option<Self> {
         // Adding zero turns -0.0 into 0.0, which would otherwise show in log lines.

@@ -1,8 +1,12 @@
 //! The result of this station, and who has the last word on each part of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{CustomTag, MeshConfig, Percentage, PluginConfig};
+use super::{Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig};
+
+/// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
+const DEFAULT_LENGTH: usize = 256;
 
 /// Everything that can be configured, checked and ready to use.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,15 +15,15 @@ pub struct Settings {
     pub service_name: Option<String>,
     /// The share of new traces that is recorded.
     pub sampling: Percentage,
-    /// The operators' own tags, sorted by name, each name once.
+    /// The operators' own tags, sorted by name, each name once; at most 128, 64 from either side.
     pub custom_tags: Vec<CustomTag>,
-    /// The longest value of one tag, in bytes.
+    /// The longest value of one tag, in bytes, 1 to 65536.
     pub max_tag_length: usize,
-    /// The longest path in `http.url`, in bytes.
+    /// The longest path in `http.url`, in bytes, 1 to 65536.
     pub max_path_length: usize,
-    /// The formats to look for in a request, in this order; the first valid context wins.
+    /// The formats to look for in a request, each once, in this order; the first valid context wins.
     pub extract: Vec<Format>,
-    /// The formats to write upstream, at least one.
+    /// The formats to write upstream, each once, at least one.
     pub inject: Vec<Format>,
     /// Where spans go.
     pub collector: Collector,
@@ -29,95 +33,58 @@ pub struct Settings {
     pub batch: BatchLimits,
 }
 
-/// A wire format of trace context in headers, named as in OTEL_PROPAGATORS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `tracecontext`: W3C traceparent and tracestate.
-    TraceContext,
-    /// `b3`: B3 in a single header.
-    B3,
-    /// `b3multi`: B3 in x-b3-* headers.
-    B3Multi,
-    /// `jaeger`: uber-trace-id.
-    Jaeger,
-}
-
-/// What the collector speaks, named as in OTEL_EXPORTER_OTLP_PROTOCOL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// `zipkin`: Zipkin v2 JSON over HTTP.
-    Zipkin,
-}
-
-/// Where spans go, and how.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Collector {
-    /// What the collector speaks.
-    pub protocol: Protocol,
-    /// The Envoy cluster to call.
-    pub cluster: String,
-    /// The request's `:path`.
-    pub path: String,
-    /// The request's `:authority`.
-    pub authority: String,
-    /// More request headers, names lower-cased; a value may be a secret.
-    pub headers: Vec<(String, String)>,
-    /// How long the collector may take to answer.
-    pub timeout: Duration,
-}
-
 /// What may wait for export in one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// The most spans that wait.
+    /// The most spans that wait, 1 to 1,000,000.
     pub max_spans: usize,
-    /// The most bytes that they take.
+    /// The most bytes that they take, 1 KiB to 1 GiB.
     pub max_bytes: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { max_spans: 2048, max_bytes: 4 << 20 }
+    }
 }
 
 /// What one export request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// The most spans of one request, never more than the queue holds.
+    /// The most spans of one request, 1 to 65536; in [`Settings`] never more than the queue holds.
     pub max_spans: usize,
-    /// How long a span waits for others at most.
+    /// How long a span waits for others at most, 10 ms to 5 min.
     pub interval: Duration,
 }
 
-impl std::fmt::Debug for Collector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Header values are left out: they are often credentials.
-        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Collector")
-            .field("protocol", &self.protocol)
-            .field("cluster", &self.cluster)
-            .field("path", &self.path)
-            .field("authority", &self.authority)
-            .field("headers", &headers)
-            .field("timeout", &self.timeout)
-            .finish()
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self { max_spans: 512, interval: Duration::from_secs(1) }
     }
 }
 
 /// The settings in force: for each key the plugin's word, else the mesh's, else the default.
-pub fn settings(_plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
+pub fn settings(plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
     Settings {
-        service_name: None,
-        sampling: mesh.sampling.unwrap_or(Percentage::DEFAULT),
-        custom_tags: mesh.custom_tags.clone(),
-        max_tag_length: 256,
-        max_path_length: mesh.max_path_length.unwrap_or(256),
-        extract: vec![Format::TraceContext, Format::B3, Format::B3Multi, Format::Jaeger],
-        inject: vec![Format::TraceContext, Format::B3Multi],
-        collector: Collector {
-            protocol: Protocol::Zipkin,
-            cluster: "zipkin".to_owned(),
-            path: "/api/v2/spans".to_owned(),
-            authority: "zipkin".to_owned(),
-            headers: Vec::new(),
-            timeout: Duration::from_secs(5),
+        service_name: plugin.service_name.clone(),
+        sampling: plugin.sampling.or(mesh.sampling).unwrap_or(Percentage::DEFAULT),
+        custom_tags: merged(&mesh.custom_tags, &plugin.custom_tags),
+        max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
+        max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),
+        extract: plugin.extract.clone(),
+        inject: plugin.inject.clone(),
+        collector: plugin.collector.clone(),
+        queue: plugin.queue,
+        batch: BatchLimits {
+            max_spans: plugin.batch.max_spans.min(plugin.queue.max_spans),
+            ..plugin.batch
         },
-        queue: QueueLimits { max_spans: 2048, max_bytes: 4 << 20 },
-        batch: BatchLimits { max_spans: 512, interval: Duration::from_secs(1) },
     }
+}
+
+/// Both lists by name; of two tags with one name, the one in `stronger`.
+fn merged(weaker: &[CustomTag], stronger: &[CustomTag]) -> Vec<CustomTag> {
+    let by_name: BTreeMap<&str, &CustomTag> =
+        weaker.iter().chain(stronger).map(|tag| (tag.name.as_str(), tag)).collect();
+    by_name.into_values().cloned().collect()
 }

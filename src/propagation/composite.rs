@@ -1,7 +1,7 @@
 //! All formats together: the first valid context wins, and whatever goes out agrees with it.
 
 use super::headers::{Edit, Edits, Header, Incoming};
-use super::{ALL_FORMATS, Extracted, b3, b3multi, jaeger, tracecontext, tracestate};
+use super::{Extracted, b3, b3multi, jaeger, tracecontext, tracestate};
 use crate::config::Format;
 use crate::trace::{Decision, TraceContext};
 
@@ -63,7 +63,7 @@ impl Propagator {
         decision: Decision,
     ) -> Vec<Edit> {
         let mut edits = Edits::new(incoming);
-        for format in ALL_FORMATS {
+        for format in Format::ALL {
             let came_in = || format.headers().iter().any(|name| incoming.holds(*name));
             if !self.inject.contains(&format) && !came_in() {
                 continue;

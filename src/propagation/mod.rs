@@ -14,10 +14,6 @@ pub use headers::{Edit, Header, Incoming};
 use crate::config::Format;
 use crate::trace::{Decision, TraceContext};
 
-/// Every format that is known, whether configured or not.
-const ALL_FORMATS: [Format; 4] =
-    [Format::TraceContext, Format::B3, Format::B3Multi, Format::Jaeger];
-
 impl Format {
     /// The headers that make up the format.
     fn headers(self) -> &'static [Header] {

@@ -397,7 +397,7 @@ fn a_header_that_already_says_it_is_not_touched() {
 
 #[test]
 fn what_one_format_writes_it_reads_back() {
-    for format in ALL_FORMATS {
+    for format in Format::ALL {
         for decision in [Decision::Drop, Decision::Sample, Decision::Debug] {
             for trace in [context(None), short(None)] {
                 let written = after(&[format], "", &trace, decision);
