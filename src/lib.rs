@@ -1,1 +1,20 @@
-//! meshspan: a tracing filter for Envoy and Istio.
+//! meshspan: a tracing filter for Envoy and Istio, as one WebAssembly module.
+//!
+//! The modules are the stations that a request passes, in this order; each knows those before it
+//! and none after it. Only `host` names `proxy_wasm`, and it is compiled for wasm alone.
+
+pub mod config;
+pub mod trace;
+
+pub mod propagation;
+pub mod sampling;
+
+pub mod attributes;
+
+pub mod export;
+pub mod stats;
+
+pub mod tracer;
+
+#[cfg(target_arch = "wasm32")]
+mod host;

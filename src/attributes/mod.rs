@@ -1,0 +1,15 @@
+//! What is recorded of a request: Envoy's and Istio's facts, custom tags, redaction.
+
+mod custom_tags;
+mod facts;
+mod flags;
+mod recording;
+mod resource;
+mod service;
+mod text;
+
+pub use custom_tags::CustomTags;
+pub use facts::Facts;
+pub use recording::{Caps, Recording};
+pub use resource::{Istio, Resource};
+pub use service::{MAX_AUTHORITY_NAMES, Naming, Service, ServiceNames};

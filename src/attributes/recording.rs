@@ -1,0 +1,168 @@
+//! A request that is sampled, from its first header to its span.
+
+use super::custom_tags::{CustomTags, HeaderValues};
+use super::{Facts, Resource, Service, ServiceNames, flags, text};
+use crate::trace::{
+    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Span, SpanKind, TraceContext,
+};
+
+/// gRPC statuses that are the server's fault, as Envoy's tracers see it: unknown, deadline
+/// exceeded, resource exhausted, unimplemented, internal, unavailable, data loss.
+const GRPC_ERRORS: [u32; 7] = [2, 4, 8, 12, 13, 14, 15];
+
+/// Longest value of a fact that is not the operator's choice, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// Of a tag's value.
+    pub tag: usize,
+    /// Of path and query.
+    pub path: usize,
+}
+
+/// What is kept of a sampled request until it ends.
+#[derive(Debug)]
+pub struct Recording {
+    context: TraceContext,
+    debug: bool,
+    request: HttpRequest,
+    header_values: HeaderValues,
+}
+
+impl Recording {
+    /// Begins the span that `context` names, from the request's lower-case headers.
+    pub fn begin(
+        context: TraceContext,
+        decision: Decision,
+        headers: &[(String, Vec<u8>)],
+        tags: &CustomTags,
+        caps: Caps,
+    ) -> Self {
+        let header = |name: &str| {
+            let found = headers.iter().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.as_slice())
+        };
+        let tag = |name: &str| header(name).map(|value| text::text(value, caps.tag));
+        let grpc = header("content-type").filter(|value| is_grpc(value)).map(|value| GrpcRequest {
+            content_type: text::text(value, caps.tag),
+            timeout: tag("grpc-timeout"),
+        });
+        Self {
+            context,
+            debug: decision == Decision::Debug,
+            request: HttpRequest {
+                method: tag(":method").unwrap_or_default(),
+                scheme: tag(":scheme").unwrap_or_default(),
+                authority: text::authority(header(":authority").unwrap_or_default(), caps.tag),
+                path: text::path(header(":path").unwrap_or_default(), caps.path),
+                user_agent: tag("user-agent"),
+                request_id: tag("x-request-id"),
+                client_trace_id: tag("x-client-trace-id"),
+                downstream_cluster: tag("x-envoy-downstream-service-cluster"),
+                grpc,
+            },
+            header_values: tags.read(header),
+        }
+    }
+
+    /// Whether the answer's `grpc-status` will be wanted.
+    pub fn is_grpc(&self) -> bool {
+        self.request.grpc.is_some()
+    }
+
+    /// Ends the span.
+    pub fn finish<'t>(
+        self,
+        facts: Facts,
+        resource: &Resource,
+        names: &mut ServiceNames,
+        tags: &'t CustomTags,
+        caps: Caps,
+    ) -> Span<'t> {
+        let grpc_status = facts.grpc_status.as_deref().and_then(number);
+        let error = facts.status_code.is_none_or(|code| code >= 500)
+            || grpc_status.is_some_and(|status| GRPC_ERRORS.contains(&status));
+        let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
+        Span {
+            trace_id: self.context.trace_id,
+            span_id: self.context.span_id,
+            parent_id: self.context.parent_id,
+            kind: facts.kind,
+            name: span_name(service.as_ref(), &self.request.method),
+            start_time: facts.start_time,
+            duration: facts.duration,
+            debug: self.debug,
+            local: local(facts.kind, resource, facts.destination, facts.upstream_local),
+            remote: match facts.kind {
+                SpanKind::Server => Endpoint::new("", facts.source),
+                SpanKind::Client => Endpoint::new(
+                    service.map(|service| service.service_name()).unwrap_or_default(),
+                    facts.upstream,
+                ),
+            },
+            request: self.request,
+            response: HttpResponse {
+                status_code: facts.status_code,
+                protocol: text::text(&facts.protocol, caps.tag),
+                request_size: facts.request_size,
+                response_size: facts.response_size,
+                flags: flags::names(facts.flags),
+                upstream_cluster: facts
+                    .cluster
+                    .map(|cluster| text::text(cluster.as_bytes(), caps.tag)),
+                peer: facts.source.map(|source| source.ip()),
+                grpc_status,
+                grpc_message: facts.grpc_message.map(|value| text::text(&value, caps.tag)),
+                error,
+            },
+            custom_tags: tags.tags(self.header_values),
+        }
+    }
+}
+
+/// `application/grpc`, alone or with a message format such as `+proto`.
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The service; where nothing names one, the method, as OpenTelemetry's conventions say.
+/// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name>
+fn span_name(service: Option<&Service>, method: &str) -> String {
+    const KNOWN_METHODS: [&str; 9] =
+        ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+    match service {
+        Some(service) => service.span_name(),
+        None if KNOWN_METHODS.contains(&method) => method.to_owned(),
+        None => "HTTP".to_owned(),
+    }
+}
+
+/// The pod's own address: from Istio, else this proxy's end of the connection. The port is the
+/// one that was called, where it is the pod's.
+fn local(
+    kind: SpanKind,
+    resource: &Resource,
+    destination: Option<std::net::SocketAddr>,
+    upstream_local: Option<std::net::SocketAddr>,
+) -> Endpoint {
+    let address = match kind {
+        SpanKind::Server => destination,
+        SpanKind::Client => upstream_local.or(destination),
+    };
+    let mut endpoint = Endpoint::new(resource.service_name.clone(), address);
+    endpoint.ip = resource.ip.or(endpoint.ip);
+    if kind == SpanKind::Client {
+        endpoint.port = None;
+    }
+    endpoint
+}
+
+#[cfg(test)]
+#[rustfmt::skip] // One case a line reads better than one field a line.
+#[path = "recording_tests.rs"]
+mod tests;

@@ -1,0 +1,216 @@
+//! A strict reader of JSON values, which knows where it is.
+//!
+//! Serde's derive takes an array for a struct, and its errors name no path; this one does neither.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::error::{ConfigError, echo, echo_value};
+use super::{duration, header};
+
+/// The path under which the whole configuration is spoken of.
+pub(super) const WHOLE: &str = "configuration";
+
+/// One value, and the path of the key under which it stands.
+pub(super) struct Field<'a> {
+    path: String,
+    value: &'a Value,
+    secret: bool,
+}
+
+impl<'a> Field<'a> {
+    /// The configuration as a whole.
+    pub(super) fn whole(value: &'a Value) -> Self {
+        Self::at(WHOLE, value)
+    }
+
+    /// A value that stands at `path`.
+    pub(super) fn at(path: &str, value: &'a Value) -> Self {
+        Self { path: path.to_owned(), value, secret: false }
+    }
+
+    /// The same value, which messages do not show, nor those of its members.
+    pub(super) fn secret(&self) -> Self {
+        Self { path: self.path.clone(), value: self.value, secret: true }
+    }
+
+    /// The path of the key.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// That this is not `kind`, and what it is instead.
+    pub(super) fn is_not(&self, kind: impl Into<String>) -> ConfigError {
+        ConfigError::is_not(&self.path, self.shown(), kind)
+    }
+
+    /// That this, which is shown, is wrong, and `allowed` would be right.
+    pub(super) fn instead(&self, why: &str, allowed: impl Into<String>) -> ConfigError {
+        ConfigError::instead(&self.path, format!("{}{why}", self.shown()), allowed)
+    }
+
+    /// The members of an object; an array is none.
+    pub(super) fn object(&self) -> Result<Object<'a>, ConfigError> {
+        Ok(Object { path: self.path.clone(), members: self.members()?, asked: Vec::new() })
+    }
+
+    /// The members of an object whose keys are the user's own, with their keys.
+    pub(super) fn entries(&self, most: usize) -> Result<Vec<(&'a str, Field<'a>)>, ConfigError> {
+        let members = self.members()?;
+        if members.len() > most {
+            let found = format!("{} entries", members.len());
+            let allowed = format!("at most {most}");
+            return Err(ConfigError::instead(&self.path, found, allowed));
+        }
+        let entry = |(key, value): (&'a String, &'a Value)| (key.as_str(), self.member(key, value));
+        Ok(members.iter().map(entry).collect())
+    }
+
+    /// The items of an array, each with its index in the path.
+    pub(super) fn items(&self) -> Result<Vec<Field<'a>>, ConfigError> {
+        let items = self.value.as_array().ok_or_else(|| self.is_not("an array"))?;
+        let item = |(index, value)| Field::at(&format!("{}[{index}]", self.path), value);
+        Ok(items.iter().enumerate().map(item).collect())
+    }
+
+    /// A string of any length.
+    pub(super) fn string(&self) -> Result<&'a str, ConfigError> {
+        self.value.as_str().ok_or_else(|| self.is_not("a string"))
+    }
+
+    /// A string with so many bytes.
+    pub(super) fn text(&self, bytes: RangeInclusive<usize>) -> Result<String, ConfigError> {
+        let text = self.string()?;
+        if !bytes.contains(&text.len()) {
+            let (least, most) = bytes.into_inner();
+            return Err(self.is_not(format!("a string of {least} to {most} bytes")));
+        }
+        Ok(text.to_owned())
+    }
+
+    /// A string with so many bytes, each a visible character of ASCII.
+    pub(super) fn visible(&self, bytes: RangeInclusive<usize>) -> Result<String, ConfigError> {
+        let text = self.text(bytes)?;
+        match text.bytes().all(|b| b.is_ascii_graphic()) {
+            true => Ok(text),
+            false => Err(self.is_not("a string of visible ASCII characters")),
+        }
+    }
+
+    /// A number; a string that holds one is none.
+    pub(super) fn number(&self) -> Option<f64> {
+        self.value.as_f64()
+    }
+
+    /// A whole number within `range`; `512.0` is one.
+    pub(super) fn integer(&self, range: RangeInclusive<u32>) -> Result<usize, ConfigError> {
+        self.number()
+            .filter(|number| number.fract() == 0.0)
+            .filter(|number| (f64::from(*range.start())..=f64::from(*range.end())).contains(number))
+            .map(|number| number as usize)
+            .ok_or_else(|| {
+                let (least, most) = range.into_inner();
+                self.is_not(format!("a whole number from {least} to {most}"))
+            })
+    }
+
+    /// A duration within `range`, which `limits` writes out.
+    pub(super) fn duration(
+        &self,
+        range: RangeInclusive<Duration>,
+        limits: &str,
+    ) -> Result<Duration, ConfigError> {
+        let duration = duration::parse(self.string()?)
+            .ok_or_else(|| self.is_not("a duration such as 250ms, 5s or 1m"))?;
+        match range.contains(&duration) {
+            true => Ok(duration),
+            false => Err(self.is_not(format!("a duration from {limits}"))),
+        }
+    }
+
+    /// The name of a request header, lower-cased.
+    pub(super) fn header_name(&self) -> Result<String, ConfigError> {
+        header::request_header(self.string()?)
+            .ok_or_else(|| self.is_not("the name of a request header"))
+    }
+
+    fn shown(&self) -> String {
+        match self.secret {
+            true => "its value".to_owned(),
+            false => echo_value(self.value),
+        }
+    }
+
+    fn members(&self) -> Result<&'a Map<String, Value>, ConfigError> {
+        self.value.as_object().ok_or_else(|| self.is_not("an object"))
+    }
+
+    fn member(&self, key: &str, value: &'a Value) -> Self {
+        Self { path: join(&self.path, key), value, secret: self.secret }
+    }
+}
+
+/// An object that is read key by key, and holds no other keys when that is done.
+pub(super) struct Object<'a> {
+    path: String,
+    members: &'a Map<String, Value>,
+    asked: Vec<&'static [&'static str]>,
+}
+
+impl<'a> Object<'a> {
+    /// What `read` makes of the value under one of `names`, which mean the same; the first is shown to users.
+    pub(super) fn take<T>(
+        &mut self,
+        names: &'static [&'static str],
+        read: impl FnOnce(&Field<'a>) -> Result<T, ConfigError>,
+    ) -> Result<Option<T>, ConfigError> {
+        self.asked.push(names);
+        let mut given = names.iter().filter_map(|name| Some((*name, self.members.get(*name)?)));
+        let Some((name, value)) = given.next() else {
+            return Ok(None);
+        };
+        if let Some((other, _)) = given.next() {
+            let found = format!("the same as {name}, which is given too");
+            let path = join(&self.path, other);
+            return Err(ConfigError::instead(&path, found, "one of the two"));
+        }
+        read(&Field::at(&join(&self.path, name), value)).map(Some)
+    }
+
+    /// The same, where there has to be such a value: `wanted` says what it is.
+    pub(super) fn need<T>(
+        &mut self,
+        names: &'static [&'static str],
+        wanted: &str,
+        read: impl FnOnce(&Field<'a>) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
+        let missing = join(&self.path, names.first().copied().unwrap_or_default());
+        self.take(names, read)?.ok_or_else(|| ConfigError::instead(&missing, "missing", wanted))
+    }
+
+    /// Refuses keys that nobody asked for.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let known = |key: &str| self.asked.iter().any(|names| names.contains(&key));
+        let Some(unknown) = self.members.keys().find(|key| !known(key)) else {
+            return Ok(());
+        };
+        let first = |names: &&'static [&'static str]| names.first().copied();
+        let allowed: Vec<&str> = self.asked.iter().filter_map(first).collect();
+        let path = join(&self.path, unknown);
+        Err(ConfigError::instead(&path, "unknown key", allowed.join(", ")))
+    }
+}
+
+/// The path of `key` below `path`; keys may be the user's own, so they are shown like other foreign text.
+pub(super) fn join(path: &str, key: &str) -> String {
+    let key = match key {
+        "" => "\"\"".to_owned(),
+        _ => echo(key),
+    };
+    match path {
+        WHOLE => key,
+        _ => format!("{path}.{key}"),
+    }
+}

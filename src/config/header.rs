@@ -1,0 +1,57 @@
+//! Names of HTTP headers, as both custom tags and the collector's headers have them.
+
+/// The pseudo headers that every request has.
+const PSEUDO: [&str; 4] = [":authority", ":method", ":path", ":scheme"];
+
+/// The longest name, in bytes.
+const MAX_NAME: usize = 256;
+
+/// The name of a header field, lower-cased: `X-Account-Id` is one, `x account` and `:path` are none.
+/// <https://www.rfc-editor.org/rfc/rfc9110#name-tokens>
+pub(super) fn field_name(name: &str) -> Option<String> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let valid = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(token);
+    valid.then(|| name.to_ascii_lowercase())
+}
+
+/// The same, or one of the four pseudo headers that every request has.
+pub(super) fn request_header(name: &str) -> Option<String> {
+    let pseudo = || PSEUDO.into_iter().find(|pseudo| pseudo.eq_ignore_ascii_case(name));
+    field_name(name).or_else(|| pseudo().map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_names_are_tokens_and_are_lower_cased() {
+        for (name, expected) in [
+            ("x-account-id", Some("x-account-id")),
+            ("X-Account-Id", Some("x-account-id")),
+            ("!#$%&'*+-.^_`|~09aZ", Some("!#$%&'*+-.^_`|~09az")),
+            ("", None),
+            ("x account", None),
+            ("x:y", None),
+            ("x\r\ny", None),
+            ("x\0", None),
+            ("ü", None),
+            (":path", None),
+        ] {
+            assert_eq!(field_name(name).as_deref(), expected, "{name:?}");
+        }
+        assert_eq!(field_name(&"x".repeat(257)), None);
+    }
+
+    #[test]
+    fn tags_may_be_taken_from_the_four_pseudo_headers_of_every_request() {
+        for name in PSEUDO {
+            assert_eq!(request_header(name).as_deref(), Some(name));
+        }
+        assert_eq!(request_header(":Authority").as_deref(), Some(":authority"));
+        assert_eq!(request_header("X-A").as_deref(), Some("x-a"));
+        for name in [":status", ":protocol", ":", "", "::path"] {
+            assert_eq!(request_header(name), None, "{name:?}");
+        }
+    }
+}

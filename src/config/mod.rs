@@ -1,0 +1,31 @@
+//! What the operators want: plugin and mesh configuration become one checked [`Settings`].
+//!
+//! Both arrive as bytes. What the plugin says is checked as a whole, and one wrong key makes all of
+//! it a [`ConfigError`]; of what the mesh says, a bad value counts as absent and is reported.
+//! [`settings`] then takes, key by key, the plugin's word, the mesh's or the default.
+
+mod collector;
+mod custom_tag;
+mod duration;
+mod error;
+mod field;
+mod format;
+mod header;
+mod json;
+mod mesh;
+mod pairs;
+mod percentage;
+mod plugin;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use collector::{Collector, Protocol};
+pub use custom_tag::{CustomTag, TagSource};
+pub use error::ConfigError;
+pub use format::Format;
+pub use mesh::{MeshConfig, NodeMetadata};
+pub use percentage::Percentage;
+pub use plugin::PluginConfig;
+pub use settings::{BatchLimits, QueueLimits, Settings, settings};

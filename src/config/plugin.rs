@@ -1,0 +1,115 @@
+//! What the plugin's own configuration says.
+
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::field::Field;
+use super::{BatchLimits, Collector, CustomTag, Format, Percentage, QueueLimits};
+use super::{collector, custom_tag, format, json};
+
+/// The longest service name, in bytes.
+const MAX_SERVICE_NAME: usize = 255;
+
+/// The longest tag that can be asked for, in bytes.
+pub(super) const MAX_TAG_LENGTH: u32 = 65_536;
+
+/// The plugin configuration, checked; what the mesh may say as well is left open where the plugin says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginConfig {
+    pub(super) service_name: Option<String>,
+    pub(super) sampling: Option<Percentage>,
+    pub(super) custom_tags: Vec<CustomTag>,
+    pub(super) max_tag_length: Option<usize>,
+    pub(super) extract: Vec<Format>,
+    pub(super) inject: Vec<Format>,
+    pub(super) collector: Collector,
+    pub(super) queue: QueueLimits,
+    pub(super) batch: BatchLimits,
+}
+
+impl Default for PluginConfig {
+    fn default() -> Self {
+        Self {
+            service_name: None,
+            sampling: None,
+            custom_tags: Vec::new(),
+            max_tag_length: None,
+            extract: Format::ALL.to_vec(),
+            inject: Format::INJECTED.to_vec(),
+            collector: Collector::default(),
+            queue: QueueLimits::default(),
+            batch: BatchLimits::default(),
+        }
+    }
+}
+
+impl PluginConfig {
+    /// Reads the plugin configuration, JSON of at most 1 MiB: `{"sampling": 60}`, `{}` and no bytes are
+    /// valid, `{"sampling": 140}` is not.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        if json.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::default());
+        }
+        read(&Field::whole(&json::parse(json)?))
+    }
+}
+
+fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
+    let mut config = PluginConfig::default();
+    let mut object = field.object()?;
+    config.service_name = object
+        .take(&["serviceName"], |name| name.text(0..=MAX_SERVICE_NAME))?
+        .filter(|name| !name.is_empty());
+    config.sampling = object
+        .take(&["sampling", "randomSamplingPercentage", "random_sampling_percentage"], sampling)?;
+    config.custom_tags =
+        object.take(&["customTags", "custom_tags"], custom_tag::list)?.unwrap_or_default();
+    config.max_tag_length = object
+        .take(&["maxTagLength", "max_tag_length"], |length| length.integer(1..=MAX_TAG_LENGTH))?;
+    object.take(&["propagation"], |field| propagation(&mut config, field))?;
+    if let Some(collector) = object.take(&["collector"], collector::read)? {
+        config.collector = collector;
+    }
+    object.take(&["queue"], |field| queue(&mut config.queue, field))?;
+    object.take(&["batch"], |field| batch(&mut config.batch, field))?;
+    object.finish()?;
+    Ok(config)
+}
+
+fn sampling(field: &Field<'_>) -> Result<Percentage, ConfigError> {
+    field.number().and_then(Percentage::new).ok_or_else(|| field.is_not(Percentage::KIND))
+}
+
+fn propagation(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let mut propagation = field.object()?;
+    if let Some(formats) = propagation.take(&["extract"], format::list)? {
+        config.extract = formats;
+    }
+    if let Some(formats) = propagation.take(&["inject"], format::list_of_some)? {
+        config.inject = formats;
+    }
+    propagation.finish()
+}
+
+fn queue(limits: &mut QueueLimits, field: &Field<'_>) -> Result<(), ConfigError> {
+    let mut queue = field.object()?;
+    if let Some(spans) = queue.take(&["maxSpans"], |spans| spans.integer(1..=1_000_000))? {
+        limits.max_spans = spans;
+    }
+    if let Some(bytes) = queue.take(&["maxBytes"], |bytes| bytes.integer(1024..=1 << 30))? {
+        limits.max_bytes = bytes;
+    }
+    queue.finish()
+}
+
+fn batch(limits: &mut BatchLimits, field: &Field<'_>) -> Result<(), ConfigError> {
+    let mut batch = field.object()?;
+    if let Some(spans) = batch.take(&["maxSpans"], |spans| spans.integer(1..=65_536))? {
+        limits.max_spans = spans;
+    }
+    let range = Duration::from_millis(10)..=Duration::from_mins(5);
+    if let Some(interval) = batch.take(&["interval"], |time| time.duration(range, "10ms to 5m"))? {
+        limits.interval = interval;
+    }
+    batch.finish()
+}

@@ -1,0 +1,90 @@
+//! The result of this station, and who has the last word on each part of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig};
+
+/// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
+const DEFAULT_LENGTH: usize = 256;
+
+/// Everything that can be configured, checked and ready to use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The service that spans are filed under; without it the host takes node.cluster, else `unknown_service`.
+    pub service_name: Option<String>,
+    /// The share of new traces that is recorded.
+    pub sampling: Percentage,
+    /// The operators' own tags, sorted by name, each name once; at most 128, 64 from either side.
+    pub custom_tags: Vec<CustomTag>,
+    /// The longest value of one tag, in bytes, 1 to 65536.
+    pub max_tag_length: usize,
+    /// The longest path in `http.url`, in bytes, 1 to 65536.
+    pub max_path_length: usize,
+    /// The formats to look for in a request, each once, in this order; the first valid context wins.
+    pub extract: Vec<Format>,
+    /// The formats to write upstream, each once, at least one.
+    pub inject: Vec<Format>,
+    /// Where spans go.
+    pub collector: Collector,
+    /// What may wait for export in one worker.
+    pub queue: QueueLimits,
+    /// What one export request carries.
+    pub batch: BatchLimits,
+}
+
+/// What may wait for export in one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// The most spans that wait, 1 to 1,000,000.
+    pub max_spans: usize,
+    /// The most bytes that they take, 1 KiB to 1 GiB.
+    pub max_bytes: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { max_spans: 2048, max_bytes: 4 << 20 }
+    }
+}
+
+/// What one export request carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// The most spans of one request, 1 to 65536; in [`Settings`] never more than the queue holds.
+    pub max_spans: usize,
+    /// How long a span waits for others at most, 10 ms to 5 min.
+    pub interval: Duration,
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self { max_spans: 512, interval: Duration::from_secs(1) }
+    }
+}
+
+/// The settings in force: for each key the plugin's word, else the mesh's, else the default.
+pub fn settings(plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
+    Settings {
+        service_name: plugin.service_name.clone(),
+        sampling: plugin.sampling.or(mesh.sampling).unwrap_or(Percentage::DEFAULT),
+        custom_tags: merged(&mesh.custom_tags, &plugin.custom_tags),
+        max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
+        max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),
+        extract: plugin.extract.clone(),
+        inject: plugin.inject.clone(),
+        collector: plugin.collector.clone(),
+        queue: plugin.queue,
+        batch: BatchLimits {
+            max_spans: plugin.batch.max_spans.min(plugin.queue.max_spans),
+            ..plugin.batch
+        },
+    }
+}
+
+/// Both lists by name; of two tags with one name, the one in `stronger`.
+fn merged(weaker: &[CustomTag], stronger: &[CustomTag]) -> Vec<CustomTag> {
+    let by_name: BTreeMap<&str, &CustomTag> =
+        weaker.iter().chain(stronger).map(|tag| (tag.name.as_str(), tag)).collect();
+    by_name.into_values().cloned().collect()
+}

@@ -1,0 +1,148 @@
+//! What a valid plugin configuration means.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config::{BatchLimits, Collector, Format, Protocol, QueueLimits};
+
+#[test]
+fn nothing_configured_means_the_defaults_of_the_design() {
+    for json in ["", " \n", "{}", r#"{"serviceName": ""}"#, r#"{"collector": {}, "queue": {}}"#] {
+        let settings = settings_of(json);
+        assert_eq!(settings.service_name, None);
+        assert_eq!(settings.sampling.percent(), 1.0);
+        assert_eq!(settings.custom_tags, []);
+        assert_eq!(settings.max_tag_length, 256);
+        assert_eq!(settings.max_path_length, 256);
+        let all = [Format::TraceContext, Format::B3, Format::B3Multi, Format::Jaeger];
+        assert_eq!(settings.extract, all);
+        assert_eq!(settings.inject, [Format::TraceContext, Format::B3Multi]);
+        assert_eq!(
+            settings.collector,
+            Collector {
+                protocol: Protocol::Zipkin,
+                cluster: "zipkin".to_owned(),
+                path: "/api/v2/spans".to_owned(),
+                authority: "zipkin".to_owned(),
+                headers: Vec::new(),
+                timeout: Duration::from_secs(5),
+            }
+        );
+        let queue = QueueLimits { max_spans: 2048, max_bytes: 4_194_304 };
+        assert_eq!(settings.queue, queue);
+        let batch = BatchLimits { max_spans: 512, interval: Duration::from_secs(1) };
+        assert_eq!(settings.batch, batch);
+    }
+}
+
+#[test]
+fn every_key_of_the_design_is_read() {
+    let settings = settings_of(
+        r#"{
+            "serviceName": "checkout",
+            "sampling": 60,
+            "customTags": {
+                "account": {"header": {"name": "X-Account-Id", "defaultValue": "none"}},
+                "stage": {"literal": {"value": "prod"}},
+                "zone": {"environment": {"name": "ZONE", "defaultValue": "-"}}
+            },
+            "maxTagLength": 100,
+            "propagation": {"extract": ["jaeger", "b3"], "inject": ["b3"]},
+            "collector": {
+                "protocol": "zipkin",
+                "cluster": "outbound|9411||zipkin.obs.svc.cluster.local",
+                "path": "/custom?a=b",
+                "authority": "traces.example:9411",
+                "headers": {"X-Api-Key": "s3cret", "a": ""},
+                "timeout": "1.5s"
+            },
+            "queue": {"maxSpans": 10, "maxBytes": 1024},
+            "batch": {"maxSpans": 5.0, "interval": "250ms"}
+        }"#,
+    );
+    assert_eq!(settings.service_name.as_deref(), Some("checkout"));
+    assert_eq!(settings.sampling.percent(), 60.0);
+    let tags = [
+        header("account", "x-account-id", Some("none")),
+        literal("stage", "prod"),
+        environment("zone", "ZONE", Some("-")),
+    ];
+    assert_eq!(settings.custom_tags, tags);
+    assert_eq!(settings.max_tag_length, 100);
+    assert_eq!(settings.max_path_length, 100);
+    assert_eq!(settings.extract, [Format::Jaeger, Format::B3]);
+    assert_eq!(settings.inject, [Format::B3]);
+    assert_eq!(settings.collector.path, "/custom?a=b");
+    assert_eq!(settings.collector.authority, "traces.example:9411");
+    let headers = [("x-api-key".to_owned(), "s3cret".to_owned()), ("a".to_owned(), String::new())];
+    assert_eq!(settings.collector.headers, headers);
+    assert_eq!(settings.collector.timeout, Duration::from_millis(1500));
+    let queue = QueueLimits { max_spans: 10, max_bytes: 1024 };
+    assert_eq!(settings.queue, queue);
+    let batch = BatchLimits { max_spans: 5, interval: Duration::from_millis(250) };
+    assert_eq!(settings.batch, batch);
+}
+
+#[test]
+fn what_istio_has_too_is_also_read_in_its_spellings() {
+    let expected = settings_of(
+        r#"{"sampling": 0.5, "maxTagLength": 9,
+            "customTags": {"a": {"header": {"name": "h", "defaultValue": "d"}}}}"#,
+    );
+    for sampling in ["sampling", "randomSamplingPercentage", "random_sampling_percentage"] {
+        for tags in ["customTags", "custom_tags"] {
+            for default in ["defaultValue", "default_value"] {
+                for length in ["maxTagLength", "max_tag_length"] {
+                    let json = format!(
+                        r#"{{"{sampling}": 0.5, "{length}": 9,
+                             "{tags}": {{"a": {{"header": {{"name": "h", "{default}": "d"}}}}}}}}"#
+                    );
+                    assert_eq!(settings_of(&json), expected, "{json}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_limits_themselves_are_allowed() {
+    let name = "n".repeat(255);
+    let tag = "t".repeat(128);
+    let json = format!(
+        r#"{{"serviceName": "{name}", "sampling": 100, "maxTagLength": 65536,
+             "customTags": {{"{tag}": {{"literal": {{"value": "v"}}}}}},
+             "collector": {{"timeout": "5m"}}, "queue": {{"maxSpans": 1e6, "maxBytes": 1073741824}},
+             "batch": {{"maxSpans": 65536, "interval": "5m"}}}}"#
+    );
+    let most = settings_of(&json);
+    assert_eq!(most.queue.max_bytes, 1 << 30);
+    let least = settings_of(
+        r#"{"sampling": -0.0, "maxTagLength": 1, "propagation": {"extract": []},
+            "collector": {"timeout": "1ms"}, "queue": {"maxSpans": 1, "maxBytes": 1024},
+            "batch": {"maxSpans": 1, "interval": "10ms"}}"#,
+    );
+    assert_eq!(least.sampling.threshold(), 1 << 56);
+    assert_eq!(least.extract, []);
+}
+
+#[test]
+fn an_empty_default_value_is_none() {
+    let json = r#"{"customTags": {
+        "a": {"header": {"name": "h", "defaultValue": ""}},
+        "b": {"environment": {"name": "E", "default_value": ""}},
+        "c": {"header": {"name": ":authority"}}}}"#;
+    let tags =
+        [header("a", "h", None), environment("b", "E", None), header("c", ":authority", None)];
+    assert_eq!(settings_of(json).custom_tags, tags);
+}
+
+#[test]
+fn a_batch_is_never_larger_than_the_queue() {
+    for (json, spans) in [
+        (r#"{"queue": {"maxSpans": 100}}"#, 100),
+        (r#"{"queue": {"maxSpans": 100}, "batch": {"maxSpans": 1000}}"#, 100),
+        (r#"{"queue": {"maxSpans": 100}, "batch": {"maxSpans": 99}}"#, 99),
+    ] {
+        assert_eq!(settings_of(json).batch.max_spans, spans, "{json}");
+    }
+}

@@ -1,0 +1,48 @@
+//! The rules of the configuration, as tables.
+
+mod accepted;
+mod collector;
+mod hostile;
+mod mesh;
+mod refused;
+
+use super::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};
+
+/// The settings of a plugin configuration that has to be valid, without a mesh.
+fn settings_of(json: &str) -> Settings {
+    settings(&parsed(json), &MeshConfig::default())
+}
+
+fn parsed(json: &str) -> PluginConfig {
+    PluginConfig::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}"))
+}
+
+/// The line that says why a configuration is refused, which it has to be.
+fn refusal(json: &[u8]) -> String {
+    let line = PluginConfig::parse(json).unwrap_err().to_string();
+    assert!(!line.contains(['\n', '\r']), "more than one line: {line}");
+    line
+}
+
+fn literal(name: &str, value: &str) -> CustomTag {
+    CustomTag { name: name.to_owned(), source: TagSource::Literal(value.to_owned()) }
+}
+
+fn header(name: &str, header: &str, default: Option<&str>) -> CustomTag {
+    let default = default.map(str::to_owned);
+    let source = TagSource::Header { name: header.to_owned(), default };
+    CustomTag { name: name.to_owned(), source }
+}
+
+fn environment(name: &str, variable: &str, default: Option<&str>) -> CustomTag {
+    let default = default.map(str::to_owned);
+    let source = TagSource::Environment { name: variable.to_owned(), default };
+    CustomTag { name: name.to_owned(), source }
+}
+
+/// That each configuration is refused with its line.
+fn check(table: &[(&str, &str)]) {
+    for (json, line) in table {
+        assert_eq!(refusal(json.as_bytes()), *line, "{json}");
+    }
+}

@@ -1,0 +1,16 @@
+//! What a wire format has to know.
+
+use crate::trace::Span;
+
+/// A wire format for spans. A span is encoded as soon as it ends, and batches are put together
+/// from encoded spans, so that what waits has a known size.
+pub trait Encoder {
+    /// The `content-type` of a batch.
+    fn content_type(&self) -> &'static str;
+
+    /// One span.
+    fn span(&self, span: &Span) -> Vec<u8>;
+
+    /// The body of a request that carries these spans.
+    fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8>;
+}

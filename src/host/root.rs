@@ -1,0 +1,233 @@
+//! The root context: one for each worker, configuration and listener direction. It owns the
+//! tracer and sends what the tracer's exporter has ready.
+
+use super::configuration::{self, InForce};
+use super::metrics::Metrics;
+use super::request::Request;
+use crate::config::{Collector, Settings};
+use crate::export::Answer;
+use crate::stats::{LogLimit, Metric};
+use crate::trace::SpanKind;
+use crate::tracer::Tracer;
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, MapType};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// How often counters are told to Envoy and the queue is looked after, at the least.
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+/// The tick that is asked for when a batch is full: callouts have to be made from the root
+/// context, and this is the soonest that Envoy comes back to it.
+const SOON: Duration = Duration::from_millis(1);
+
+/// What the requests of one root context share with it.
+pub(super) struct Shared {
+    pub(super) tracer: RefCell<Tracer>,
+    /// The listener's direction, learnt from the first request: a root context has no stream to
+    /// ask, and serves one direction only.
+    pub(super) kind: Cell<Option<SpanKind>>,
+    soon: Cell<bool>,
+}
+
+impl Shared {
+    /// Asks for a tick at once, so that a full batch leaves.
+    pub(super) fn wake(&self) {
+        if !self.soon.replace(true) {
+            // Also in a request's context this sets the root context's tick.
+            let _ = hostcalls::set_tick_period(SOON);
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Root {
+    running: Option<Running>,
+}
+
+struct Running {
+    shared: Rc<Shared>,
+    metrics: Metrics,
+    collector: Collector,
+    tick: Duration,
+    failure_log: LogLimit,
+    /// Envoy has ended this configuration; what waits is still delivered.
+    draining: bool,
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, num_headers: usize, _: usize, _: usize) {
+        if let Some(running) = &mut self.running {
+            running.answered(token, num_headers);
+        }
+    }
+
+    fn on_done(&mut self) -> bool {
+        self.running.as_mut().is_none_or(Running::drain)
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let plugin = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
+        let plugin = plugin.ok().flatten().unwrap_or_default();
+        let Some(in_force) = configuration::read(&plugin) else {
+            return false;
+        };
+        self.running = Some(Running::new(in_force));
+        true
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.tick();
+        }
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        // Returning nothing would panic in the SDK; without a configuration there are no requests.
+        let shared = self.running.as_ref().map(|running| Rc::clone(&running.shared));
+        Some(Box::new(Request::new(shared)))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Running {
+    fn new(InForce { settings, plugin_is_valid }: InForce) -> Self {
+        let metrics = Metrics::define();
+        metrics.set(Metric::ConfigurationInvalid, u64::from(!plugin_is_valid));
+        let tick = settings.batch.interval.min(LONGEST_TICK);
+        let _ = hostcalls::set_tick_period(tick);
+        let shared = Shared {
+            tracer: RefCell::new(tracer(&settings)),
+            kind: Cell::new(None),
+            soon: Cell::new(false),
+        };
+        Self {
+            shared: Rc::new(shared),
+            metrics,
+            collector: settings.collector,
+            tick,
+            failure_log: LogLimit::default(),
+            draining: false,
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.shared.soon.replace(false) {
+            let _ = hostcalls::set_tick_period(self.tick);
+        }
+        self.send();
+        self.end_if_drained();
+    }
+
+    /// Sends every batch that is ready.
+    fn send(&mut self) {
+        let mut tracer = self.shared.tracer.borrow_mut();
+        let Tracer { exporter, stats, .. } = &mut *tracer;
+        let now = now();
+        let horizon = now.saturating_add(nanoseconds(self.tick));
+        while let Some((batch, body)) = exporter.next_batch(now, horizon) {
+            match self.collector.call(exporter.content_type(), &body) {
+                Ok(token) => exporter.sent(token, batch, stats),
+                Err(reason) => {
+                    exporter.failed(batch, now, stats);
+                    log_failure(&mut self.failure_log, &self.collector, reason, now);
+                }
+            }
+        }
+        self.metrics.tell(stats);
+    }
+
+    fn answered(&mut self, token: u32, num_headers: usize) {
+        let status = (num_headers > 0).then(call_status).flatten();
+        let answer = Answer::from_status(status);
+        let now = now();
+        if answer != Answer::Accepted {
+            let reason = match status {
+                Some(status) => format!("it answered {status}"),
+                None => "its answer broke off".to_owned(),
+            };
+            log_failure(&mut self.failure_log, &self.collector, &reason, now);
+        }
+        {
+            let mut tracer = self.shared.tracer.borrow_mut();
+            let Tracer { exporter, stats, .. } = &mut *tracer;
+            exporter.answered(token, answer, now, stats);
+        }
+        self.send();
+        self.end_if_drained();
+    }
+
+    /// Whether nothing is left to deliver; if not, [`Self::end_if_drained`] says so later.
+    fn drain(&mut self) -> bool {
+        self.draining = true;
+        self.shared.tracer.borrow_mut().exporter.flush();
+        self.send();
+        self.shared.tracer.borrow().exporter.is_empty()
+    }
+
+    fn end_if_drained(&mut self) {
+        if self.draining && self.shared.tracer.borrow().exporter.is_empty() {
+            self.draining = false;
+            let _ = hostcalls::done();
+        }
+    }
+}
+
+fn tracer(settings: &Settings) -> Tracer {
+    let mut seed = [0; 32];
+    if let Err(error) = getrandom::fill(&mut seed) {
+        log::error!("meshspan: Envoy gives no entropy ({error}); trace ids may repeat");
+        seed[..8].copy_from_slice(&now().to_le_bytes());
+    }
+    let resource = configuration::resource(settings);
+    Tracer::new(settings, resource, seed, |name| std::env::var(name).ok())
+}
+
+impl Collector {
+    /// Sends a body to the collector; the token of the call, or why it could not be made.
+    fn call(&self, content_type: &str, body: &[u8]) -> Result<u32, &'static str> {
+        let mut headers = vec![
+            (":method", "POST"),
+            (":path", self.path.as_str()),
+            (":authority", self.authority.as_str()),
+            ("content-type", content_type),
+            ("user-agent", concat!("meshspan/", env!("CARGO_PKG_VERSION"))),
+        ];
+        headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        hostcalls::dispatch_http_call(&self.cluster, headers, Some(body), vec![], self.timeout)
+            .map_err(|_| "the cluster does not exist or has no healthy host")
+    }
+}
+
+fn call_status() -> Option<u16> {
+    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status");
+    core::str::from_utf8(&status.ok()??).ok()?.parse().ok()
+}
+
+fn log_failure(limit: &mut LogLimit, collector: &Collector, reason: &str, now: u64) {
+    if let Some(held_back) = limit.permit(now) {
+        log::warn!(
+            "meshspan: spans could not be sent to cluster {:?}: {reason} ({held_back} like this not logged)",
+            collector.cluster
+        );
+    }
+}
+
+/// Envoy's clock: nanoseconds since the epoch.
+fn now() -> u64 {
+    hostcalls::get_current_time()
+        .ok()
+        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .map_or(0, nanoseconds)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

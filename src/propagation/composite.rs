@@ -1,0 +1,104 @@
+//! All formats together: the first valid context wins, and whatever goes out agrees with it.
+
+use super::headers::{Edit, Edits, Header, Incoming};
+use super::{Extracted, b3, b3multi, jaeger, tracecontext, tracestate};
+use crate::config::Format;
+use crate::trace::{Decision, TraceContext};
+
+/// Reads and writes contexts in the configured formats.
+#[derive(Clone, Debug)]
+pub struct Propagator {
+    extract: Vec<Format>,
+    inject: Vec<Format>,
+}
+
+/// What came in, over all formats that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extraction {
+    /// The first whole context in the configured order; else the first lone decision.
+    pub context: Extracted,
+    /// Some format came in that could not be read. It counts as absent.
+    pub malformed: bool,
+}
+
+impl Propagator {
+    /// Reads the formats of `extract` in that order, and writes those of `inject`.
+    pub fn new(extract: Vec<Format>, inject: Vec<Format>) -> Self {
+        Self { extract, inject }
+    }
+
+    /// What the headers hold.
+    pub fn extract(&self, incoming: &Incoming) -> Extraction {
+        let mut winner: Option<TraceContext> = None;
+        let mut lone_decision = None;
+        let mut malformed = false;
+        for format in &self.extract {
+            match (format.extract(incoming), &mut winner) {
+                (Ok(Extracted::Context(context)), None) => winner = Some(context),
+                (Ok(Extracted::Context(context)), Some(first)) => keep_debug(first, &context),
+                (Ok(Extracted::Decision(decision)), _) => {
+                    lone_decision = lone_decision.or(Some(decision));
+                }
+                (Ok(Extracted::Nothing), _) => {}
+                (Err(super::Malformed), _) => malformed = true,
+            }
+        }
+        let context = match (winner, lone_decision) {
+            (Some(context), _) => Extracted::Context(TraceContext {
+                decision: context.decision.or(lone_decision),
+                ..context
+            }),
+            (None, Some(decision)) => Extracted::Decision(decision),
+            (None, None) => Extracted::Nothing,
+        };
+        Extraction { context, malformed }
+    }
+
+    /// The changes after which every configured format says `context` and `decision`, and no
+    /// other known format says anything else.
+    pub fn inject(
+        &self,
+        incoming: &Incoming,
+        context: &TraceContext,
+        decision: Decision,
+    ) -> Vec<Edit> {
+        let mut edits = Edits::new(incoming);
+        for format in Format::ALL {
+            let came_in = || format.headers().iter().any(|name| incoming.holds(*name));
+            if !self.inject.contains(&format) && !came_in() {
+                continue;
+            }
+            match format {
+                Format::TraceContext => tracecontext::inject(context, decision, &mut edits),
+                Format::B3 => b3::inject(context, decision, &mut edits),
+                Format::B3Multi => b3multi::inject(context, decision, &mut edits),
+                Format::Jaeger => jaeger::inject(context, decision, &mut edits),
+            }
+        }
+        if !tracestate_belongs_to(context, incoming) {
+            edits.clear(Header::Tracestate);
+        }
+        edits.list
+    }
+}
+
+/// `traceparent` has no debug flag: where another format says that the same sampled trace is one
+/// to debug, it is.
+fn keep_debug(first: &mut TraceContext, other: &TraceContext) {
+    if first.trace_id == other.trace_id
+        && first.decision == Some(Decision::Sample)
+        && other.decision == Some(Decision::Debug)
+    {
+        first.decision = Some(Decision::Debug);
+    }
+}
+
+/// `tracestate` goes on only with the trace that it came in with.
+fn tracestate_belongs_to(context: &TraceContext, incoming: &Incoming) -> bool {
+    incoming.holds(Header::Tracestate)
+        && matches!(
+            tracecontext::extract(incoming),
+            Ok(Extracted::Context(parent)) if parent.trace_id == context.trace_id
+        )
+        && tracestate::is_valid(incoming.tracestate())
+}

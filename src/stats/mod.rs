@@ -1,0 +1,135 @@
+//! The filter's own counters and its rate-limited log.
+
+mod log_limit;
+
+pub use log_limit::LogLimit;
+
+/// A metric of the module, as Envoy's `/stats` shows it below `wasmcustom.`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Metric {
+    /// Finished spans handed to the queue.
+    SpansSampled,
+    /// Spans that the collector accepted.
+    SpansExported,
+    /// Spans for which the queue had no room.
+    SpansDroppedQueueFull,
+    /// Spans that the collector refused.
+    SpansDroppedRejected,
+    /// Spans that no attempt brought to the collector.
+    SpansDroppedRetriesExhausted,
+    /// Spans larger than the queue.
+    SpansDroppedTooLarge,
+    /// Gauge: spans that wait or are on their way.
+    QueueSpans,
+    /// Gauge: bytes that those spans take.
+    QueueBytes,
+    /// Callouts made.
+    ExportRequests,
+    /// Callouts that failed.
+    ExportFailures,
+    /// Requests that began a trace.
+    ContextsStarted,
+    /// Requests that continued one.
+    ContextsContinued,
+    /// Requests with a propagation header that could not be read.
+    ContextsMalformed,
+    /// Gauge: 1 while the plugin configuration given is not the one in force.
+    ConfigurationInvalid,
+}
+
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Self; 14] = [
+        Self::SpansSampled,
+        Self::SpansExported,
+        Self::SpansDroppedQueueFull,
+        Self::SpansDroppedRejected,
+        Self::SpansDroppedRetriesExhausted,
+        Self::SpansDroppedTooLarge,
+        Self::QueueSpans,
+        Self::QueueBytes,
+        Self::ExportRequests,
+        Self::ExportFailures,
+        Self::ContextsStarted,
+        Self::ContextsContinued,
+        Self::ContextsMalformed,
+        Self::ConfigurationInvalid,
+    ];
+
+    /// The metric's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SpansSampled => "meshspan_spans_sampled",
+            Self::SpansExported => "meshspan_spans_exported",
+            Self::SpansDroppedQueueFull => "meshspan_spans_dropped_queue_full",
+            Self::SpansDroppedRejected => "meshspan_spans_dropped_rejected",
+            Self::SpansDroppedRetriesExhausted => "meshspan_spans_dropped_retries_exhausted",
+            Self::SpansDroppedTooLarge => "meshspan_spans_dropped_too_large",
+            Self::QueueSpans => "meshspan_queue_spans",
+            Self::QueueBytes => "meshspan_queue_bytes",
+            Self::ExportRequests => "meshspan_export_requests",
+            Self::ExportFailures => "meshspan_export_failures",
+            Self::ContextsStarted => "meshspan_contexts_started",
+            Self::ContextsContinued => "meshspan_contexts_continued",
+            Self::ContextsMalformed => "meshspan_contexts_malformed",
+            Self::ConfigurationInvalid => "meshspan_configuration_invalid",
+        }
+    }
+
+    /// Whether it can fall.
+    pub fn is_gauge(self) -> bool {
+        matches!(self, Self::QueueSpans | Self::QueueBytes | Self::ConfigurationInvalid)
+    }
+}
+
+/// Changes of the metrics since they were last told to Envoy. A hostcall for each change would
+/// cost more than the change, so they are added up here and told all at once.
+#[derive(Debug, Default)]
+pub struct Stats {
+    changes: [i64; Metric::ALL.len()],
+}
+
+impl Stats {
+    /// Adds to a metric; only gauges take a negative amount.
+    pub fn add(&mut self, metric: Metric, amount: i64) {
+        if let Some(change) = self.changes.get_mut(metric as usize) {
+            *change += amount;
+        }
+    }
+
+    /// Hands every change to `tell` and forgets it.
+    pub fn flush(&mut self, mut tell: impl FnMut(Metric, i64)) {
+        for (metric, change) in Metric::ALL.into_iter().zip(&mut self.changes) {
+            if *change != 0 {
+                tell(metric, core::mem::take(change));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_told_once_and_added_up() {
+        let mut stats = Stats::default();
+        stats.add(Metric::QueueSpans, 3);
+        stats.add(Metric::QueueSpans, -1);
+        stats.add(Metric::SpansSampled, 1);
+        stats.add(Metric::SpansSampled, -1);
+        let mut told = Vec::new();
+        stats.flush(|metric, change| told.push((metric, change)));
+        stats.flush(|metric, change| told.push((metric, change)));
+        assert_eq!(told, [(Metric::QueueSpans, 2)]);
+    }
+
+    #[test]
+    fn every_metric_has_its_own_place_and_name() {
+        for (index, metric) in Metric::ALL.into_iter().enumerate() {
+            assert_eq!(metric as usize, index);
+            assert!(metric.name().starts_with("meshspan_"));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The nouns of tracing: ids, context, decision, tracestate and span.
+
+mod context;
+mod id;
+mod span;
+
+pub use context::{Decision, TraceContext, TraceFlags};
+pub use id::{IdGenerator, SpanId, TraceId};
+pub use span::{Endpoint, GrpcRequest, HttpRequest, HttpResponse, Span, SpanKind, Tag};

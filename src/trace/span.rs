@@ -1,0 +1,128 @@
+//! A finished span, as the encoders take it.
+
+use super::{SpanId, TraceId};
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+/// Which side of a call the span shows.
+/// <https://opentelemetry.io/docs/specs/otel/trace/api/#spankind>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// The request was received for the application.
+    Server,
+    /// The request was sent on behalf of the application, or left a gateway.
+    Client,
+}
+
+/// One end of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The service's name, or empty.
+    pub service_name: String,
+    /// Its address, where known.
+    pub ip: Option<IpAddr>,
+    /// Its port, where known; never zero.
+    pub port: Option<u16>,
+}
+
+impl Endpoint {
+    /// The endpoint at this address.
+    pub fn new(service_name: impl Into<String>, address: Option<SocketAddr>) -> Self {
+        Self {
+            service_name: service_name.into(),
+            ip: address.map(|address| address.ip()),
+            port: address.map(|address| address.port()).filter(|port| *port != 0),
+        }
+    }
+}
+
+/// What was asked. Text is valid UTF-8, redacted and within its caps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// `http.request.method`.
+    pub method: String,
+    /// `url.scheme`, or empty.
+    pub scheme: String,
+    /// `server.address` with its port as the request names it, without user information.
+    pub authority: String,
+    /// `url.path` and `url.query`, the query's values redacted.
+    pub path: String,
+    /// `user_agent.original`.
+    pub user_agent: Option<String>,
+    /// Envoy's `x-request-id`.
+    pub request_id: Option<String>,
+    /// Envoy's `x-client-trace-id`.
+    pub client_trace_id: Option<String>,
+    /// Envoy's `x-envoy-downstream-service-cluster`.
+    pub downstream_cluster: Option<String>,
+    /// What is more in a gRPC request.
+    pub grpc: Option<GrpcRequest>,
+}
+
+/// What a gRPC request has besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrpcRequest {
+    /// `content-type`.
+    pub content_type: String,
+    /// `grpc-timeout`.
+    pub timeout: Option<String>,
+}
+
+/// How it ended, as the proxy saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// `http.response.status_code`; nothing where no answer began.
+    pub status_code: Option<u16>,
+    /// `network.protocol`: `HTTP/1.1`, `HTTP/2`, or empty.
+    pub protocol: String,
+    /// Bytes of the request's body.
+    pub request_size: u64,
+    /// Bytes of the response's body.
+    pub response_size: u64,
+    /// Envoy's response flags by their short names, or empty.
+    pub flags: String,
+    /// The cluster that the route chose, where it chose one.
+    pub upstream_cluster: Option<String>,
+    /// `network.peer.address` of the caller.
+    pub peer: Option<IpAddr>,
+    /// `rpc.grpc.status_code`, where the request was gRPC and the answer says one.
+    pub grpc_status: Option<u32>,
+    /// `grpc-message`.
+    pub grpc_message: Option<String>,
+    /// The request failed: 5xx, no answer, or a gRPC status that is the server's fault.
+    pub error: bool,
+}
+
+/// One recorded fact of the operator's choice: a name and a value within its cap.
+pub type Tag<'a> = (&'a str, Cow<'a, str>);
+
+/// A finished span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span<'a> {
+    /// The trace that it belongs to.
+    pub trace_id: TraceId,
+    /// Its own id.
+    pub span_id: SpanId,
+    /// Its parent, or nothing for the root of a trace.
+    pub parent_id: Option<SpanId>,
+    /// The side of the call.
+    pub kind: SpanKind,
+    /// A name of low cardinality.
+    pub name: String,
+    /// When it began: nanoseconds since the Unix epoch.
+    pub start_time: u64,
+    /// How long it took, in nanoseconds.
+    pub duration: u64,
+    /// Recorded past every limit.
+    pub debug: bool,
+    /// This proxy's side.
+    pub local: Endpoint,
+    /// The other side.
+    pub remote: Endpoint,
+    /// What was asked.
+    pub request: HttpRequest,
+    /// How it ended.
+    pub response: HttpResponse,
+    /// What the operator wants besides, in the order of names.
+    pub custom_tags: Vec<Tag<'a>>,
+}

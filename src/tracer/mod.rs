@@ -1,0 +1,113 @@
+//! A request's life, without Envoy: headers come in and are changed, and at its end facts become
+//! a span in the queue. Tests drive it natively, the module drives it in Envoy.
+
+use crate::attributes::{
+    Caps, CustomTags, Facts, Naming, Recording, Resource, Service, ServiceNames,
+};
+use crate::config::Settings;
+use crate::export::{Exporter, Zipkin};
+use crate::propagation::{Edit, Extracted, Incoming, Propagator};
+use crate::sampling::Sampler;
+use crate::stats::{Metric, Stats};
+use crate::trace::{IdGenerator, TraceContext, TraceFlags};
+
+/// Everything that the requests of one worker and configuration share.
+pub struct Tracer {
+    propagator: Propagator,
+    sampler: Sampler,
+    ids: IdGenerator,
+    tags: CustomTags,
+    caps: Caps,
+    resource: Resource,
+    names: ServiceNames,
+    /// Finished spans on their way to the collector.
+    pub exporter: Exporter,
+    /// What has been counted and not told yet.
+    pub stats: Stats,
+}
+
+/// The start of a request: how its headers change, and what is kept if it is sampled.
+#[derive(Debug)]
+pub struct Started {
+    /// Changes to the request's headers.
+    pub edits: Vec<Edit>,
+    /// The span to be, if the request is sampled.
+    pub recording: Option<Recording>,
+}
+
+impl Tracer {
+    /// A tracer by these settings. `seed` is entropy of its own; `environment` reads a variable.
+    pub fn new(
+        settings: &Settings,
+        resource: Resource,
+        seed: [u8; 32],
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let encoder = Box::new(Zipkin::new(resource.clone()));
+        Self {
+            propagator: Propagator::new(settings.extract.clone(), settings.inject.clone()),
+            sampler: Sampler::new(settings.sampling),
+            ids: IdGenerator::new(seed),
+            tags: CustomTags::new(&settings.custom_tags, settings.max_tag_length, environment),
+            caps: Caps { tag: settings.max_tag_length, path: settings.max_path_length },
+            resource,
+            names: ServiceNames::default(),
+            exporter: Exporter::new(encoder, settings.queue, settings.batch),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Continues the trace that came in with these lower-case headers, or starts one.
+    pub fn start(&mut self, headers: &[(String, Vec<u8>)]) -> Started {
+        let incoming = Incoming::collect(
+            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())),
+        );
+        let extraction = self.propagator.extract(&incoming);
+        if extraction.malformed {
+            self.stats.add(Metric::ContextsMalformed, 1);
+        }
+        let (parent, came_in) = match extraction.context {
+            Extracted::Context(parent) => (Some(parent), parent.decision),
+            Extracted::Decision(decision) => (None, Some(decision)),
+            Extracted::Nothing => (None, None),
+        };
+        let (trace_id, flags) = match parent {
+            Some(parent) => {
+                self.stats.add(Metric::ContextsContinued, 1);
+                (parent.trace_id, parent.flags)
+            }
+            None => {
+                self.stats.add(Metric::ContextsStarted, 1);
+                (self.ids.trace_id(), TraceFlags { random: true })
+            }
+        };
+        let decision = self.sampler.decide(came_in, trace_id);
+        let context = TraceContext {
+            trace_id,
+            span_id: self.ids.span_id(),
+            parent_id: parent.map(|parent| parent.span_id),
+            decision: Some(decision),
+            flags,
+        };
+        Started {
+            edits: self.propagator.inject(&incoming, &context, decision),
+            recording: decision
+                .is_sampled()
+                .then(|| Recording::begin(context, decision, headers, &self.tags, self.caps)),
+        }
+    }
+
+    /// The service that a route leads to, for [`Facts`].
+    pub fn service(&mut self, cluster: Option<&str>, envoy: &impl Naming) -> Option<Service> {
+        self.names.of_route(cluster, envoy)
+    }
+
+    /// Ends a sampled request.
+    pub fn finish(&mut self, recording: Recording, facts: Facts) {
+        let span = recording.finish(facts, &self.resource, &mut self.names, &self.tags, self.caps);
+        self.exporter.push(&span, &mut self.stats);
+    }
+}
+
+#[cfg(test)]
+mod tests;
