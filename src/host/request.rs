@@ -63,7 +63,7 @@ fn apply(edit: &Edit) {
 }
 
 fn finish(shared: &Shared, recording: Recording) {
-    let kind = kind(shared);
+    let kind = kind();
     let mut tracer = shared.tracer.borrow_mut();
     let cluster = text(&["xds", "cluster_name"]);
     let service = tracer.service(cluster.as_deref(), &Envoy);
@@ -104,16 +104,13 @@ fn finish(shared: &Shared, recording: Recording) {
 }
 
 /// Like Envoy's own tracers, a listener that names no direction is taken for one that receives.
-fn kind(shared: &Shared) -> SpanKind {
-    if let Some(kind) = shared.kind.get() {
-        return kind;
-    }
-    let kind = match number(&["xds", "listener_direction"]) {
+/// Asked for each request: listeners of both directions share a root context where their plugin
+/// configurations are the same.
+fn kind() -> SpanKind {
+    match number(&["xds", "listener_direction"]) {
         Some(OUTBOUND) => SpanKind::Client,
         Some(INBOUND) | Some(_) | None => SpanKind::Server,
-    };
-    shared.kind.set(Some(kind));
-    kind
+    }
 }
 
 struct Envoy;

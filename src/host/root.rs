@@ -1,5 +1,4 @@
-//! The root context: one for each worker, configuration and listener direction. It owns the
-//! tracer and sends what the tracer's exporter has ready.
+//! The root context: one for each worker and configuration. It owns the tracer and sends what the tracer's exporter has ready.
 
 use super::configuration::{self, InForce};
 use super::metrics::Metrics;
@@ -7,7 +6,6 @@ use super::request::Request;
 use crate::config::{Collector, Settings};
 use crate::export::Answer;
 use crate::stats::{LogLimit, Metric};
-use crate::trace::SpanKind;
 use crate::tracer::Tracer;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -26,9 +24,6 @@ const SOON: Duration = Duration::from_millis(1);
 /// What the requests of one root context share with it.
 pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
-    /// The listener's direction, learnt from the first request: a root context has no stream to
-    /// ask, and serves one direction only.
-    pub(super) kind: Cell<Option<SpanKind>>,
     soon: Cell<bool>,
 }
 
@@ -103,11 +98,7 @@ impl Running {
         metrics.set(Metric::ConfigurationInvalid, u64::from(!plugin_is_valid));
         let tick = settings.batch.interval.min(LONGEST_TICK);
         let _ = hostcalls::set_tick_period(tick);
-        let shared = Shared {
-            tracer: RefCell::new(tracer(&settings)),
-            kind: Cell::new(None),
-            soon: Cell::new(false),
-        };
+        let shared = Shared { tracer: RefCell::new(tracer(&settings)), soon: Cell::new(false) };
         Self {
             shared: Rc::new(shared),
             metrics,
