@@ -86,9 +86,7 @@ def wait_for_spans(backend: Backend, expected: int) -> None:
 def dropped_spans(mesh: Mesh) -> int:
     """Spans dropped for whatever reason, by the proxies' own statistics."""
     return sum(
-        value
-        for envoy in mesh.envoys.values()
-        for value in envoy.stats("wasmcustom.meshspan_spans_dropped_").values()
+        value for envoy in mesh.envoys.values() for value in envoy.stats("wasmcustom.meshspan_spans_dropped_").values()
     )
 
 
@@ -125,7 +123,8 @@ def show_trace(console: Console, backend: Backend, trace: list[waterfall.Span], 
 def keep_running(console: Console, mesh: Mesh, backend: Backend) -> None:
     """Print what to try and wait for Ctrl-C."""
     rows = [("gateway", mesh.gateway_url), ("Zipkin", backend.web_url() or "")]
-    rows += [(f"{name} admin", f"http://127.0.0.1:{envoy.admin_port}") for name, envoy in mesh.envoys.items()]
+    proxies = reversed(list(mesh.envoys.items()))
+    rows += [(f"{name} admin", f"http://127.0.0.1:{envoy.admin_port}") for name, envoy in proxies]
     rows += [("try", f"curl -s -H 'x-account-id: acme' {mesh.gateway_url}/accounts/acme")]
     console.print()
     for name, value in rows:
@@ -198,7 +197,9 @@ def main() -> int:
     try:
         code = run(options, console, folder)
     except KeyboardInterrupt:
-        code = 0 if options.keep else 130
+        code = 0 if options.keep else 128 + signal.SIGINT
+    except SystemExit as asked_to_end:
+        code = int(asked_to_end.code or 0)
     except (ProcessFailed, ZipkinMissing) as error:
         console.print(Text(str(error), style="red"), soft_wrap=True)
     finally:

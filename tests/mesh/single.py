@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from . import config as configuration
 from .background import BackgroundLoop
@@ -54,6 +56,7 @@ class SingleProxy:
     ) -> None:
         self.direction = direction
         self.folder = folder or new_run_folder()
+        self._own_folder = folder is None
         self._tracer = tracer
         self._own_loop = None if loop else BackgroundLoop("single proxy")
         self._loop = loop or self._own_loop
@@ -187,6 +190,8 @@ class SingleProxy:
         self.receiver.stop()
         if self._own_loop is not None:
             self._own_loop.stop()
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
         return code
 
 

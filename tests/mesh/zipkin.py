@@ -13,8 +13,9 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 from .processes import Process
 
@@ -157,7 +158,7 @@ class Zipkin:
         """The spans of many traces, in one list."""
         ids, spans = list(trace_ids), []
         for start in range(0, len(ids), 100):
-            chunk = ids[start:start + 100]
+            chunk = ids[start : start + 100]
             if len(chunk) == 1:  # Zipkin refuses a single id here
                 traces = [self.trace(chunk[0])]
             else:
