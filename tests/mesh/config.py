@@ -128,3 +128,13 @@ def merge_node_metadata(config: Config, metadata: Mapping[str, Any]) -> Config:
         else:
             node[key] = copy.deepcopy(value)
     return config
+
+
+def use_http2(config: Config, *names: str) -> Config:
+    """Speak HTTP/2 to these clusters."""
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {"@type": f"type.googleapis.com/{kind}", "explicit_http_config": {"http2_protocol_options": {}}}
+    for cluster in clusters(config):
+        if cluster["name"] in names:
+            cluster["typed_extension_protocol_options"] = {kind: options}
+    return config

@@ -23,6 +23,7 @@ STORAGE_URL = "http://dockebi-storage.demo.svc.cluster.local:8080"
 class Mesh:
     """A running mesh; use it as a context manager, it starts leaf first.
 
+    `plugin` is the plugin configuration of all proxies, `plugins` that of some by name.
     `collector_port` is where spans go; None starts the built-in receiver.
     `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
     """
@@ -32,6 +33,7 @@ class Mesh:
         tracer: str = "meshspan",
         sampling: float | None = None,
         plugin: PluginConfiguration | None = None,
+        plugins: Mapping[str, PluginConfiguration] | None = None,
         collector_port: int | None = None,
         node_metadata: Mapping[str, Any] | None = None,
         failure_policy: str | None = None,
@@ -45,6 +47,7 @@ class Mesh:
         self._tracer = tracer
         self._sampling = sampling
         self._plugin = plugin
+        self._plugins = plugins or {}
         self._node_metadata = node_metadata or {}
         self._failure_policy = failure_policy
         self._concurrency = concurrency
@@ -102,7 +105,9 @@ class Mesh:
     def _start_envoy(self, name: str, endpoints: Mapping[Address, Address]) -> Envoy:
         config = configuration.relocate(configuration.load(name), endpoints)
         configuration.set_module(config, failure_policy=self._failure_policy)
-        plugin = configuration.plugin_configuration(config) if self._plugin is None else self._plugin
+        plugin = self._plugins.get(name, self._plugin)
+        if plugin is None:
+            plugin = configuration.plugin_configuration(config)
         if self._sampling is not None and not isinstance(plugin, str):
             plugin = {**plugin, "sampling": self._sampling}
         configuration.set_plugin_configuration(config, plugin)
@@ -125,6 +130,11 @@ class Mesh:
     def stats_sum(self, name: str) -> int:
         """One statistic summed over all Envoys."""
         return sum(envoy.stats(name).get(name, 0) for envoy in self.envoys.values())
+
+    def pids(self) -> list[int]:
+        """The process ids of all that runs besides this process."""
+        envoys = [envoy.pid for envoy in self.envoys.values()]
+        return [*envoys, *(application.pid for application in self._applications)]
 
     def stop(self) -> None:
         """Stop what runs, the gateway first, so that no request is cut off."""
