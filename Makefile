@@ -79,6 +79,11 @@ unit: ## the unit tests
 e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin
 	@$(RUN) -m pytest tests/e2e $(PYTEST)
 
+.PHONY: w3c
+w3c: build $(VENV)/whole ## the W3C's own suite, which you clone: SUITE=/path/to/trace-context
+	@test -n "$(SUITE)" || { echo "say where your clone of w3c/trace-context is: make w3c SUITE=..."; exit 1; }
+	@$(RUN) -m mesh.w3c $(SUITE) $(if $(CONFIG),--config '$(CONFIG)')
+
 .PHONY: bench
 bench: build $(VENV)/whole debian-packages ## what tracing costs a request
 	@$(RUN) -m mesh.bench

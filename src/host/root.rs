@@ -66,6 +66,11 @@ impl Context for Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
+        // A root context belongs to one configuration. Envoy configures it once more for each
+        // listener that shares it, and a new tracer would lose what waits in the old one.
+        if self.running.is_some() {
+            return true;
+        }
         let plugin = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
         let plugin = plugin.ok().flatten().unwrap_or_default();
         let Some(in_force) = configuration::read(&plugin) else {

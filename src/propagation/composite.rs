@@ -35,7 +35,7 @@ impl Propagator {
         for format in &self.extract {
             match (format.extract(incoming), &mut winner) {
                 (Ok(Extracted::Context(context)), None) => winner = Some(context),
-                (Ok(Extracted::Context(context)), Some(first)) => keep_debug(first, &context),
+                (Ok(Extracted::Context(context)), Some(first)) => complete(first, &context),
                 (Ok(Extracted::Decision(decision)), _) => {
                     lone_decision = lone_decision.or(Some(decision));
                 }
@@ -82,13 +82,14 @@ impl Propagator {
     }
 }
 
-/// `traceparent` has no debug flag: where another format says that the same sampled trace is one
-/// to debug, it is.
-fn keep_debug(first: &mut TraceContext, other: &TraceContext) {
-    if first.trace_id == other.trace_id
-        && first.decision == Some(Decision::Sample)
-        && other.decision == Some(Decision::Debug)
-    {
+/// No format carries everything: `traceparent` has no debug flag, the others none for random ids.
+/// What another format says of the same trace is kept, where it does not contradict the first.
+fn complete(first: &mut TraceContext, other: &TraceContext) {
+    if first.trace_id != other.trace_id {
+        return;
+    }
+    first.flags.random |= other.flags.random;
+    if first.decision == Some(Decision::Sample) && other.decision == Some(Decision::Debug) {
         first.decision = Some(Decision::Debug);
     }
 }
