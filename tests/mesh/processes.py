@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -61,7 +61,7 @@ class Process:
         name: str,
         command: list[str],
         folder: Path,
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
         orphan_signal: signal.Signals = signal.SIGKILL,
         listening: socket.socket | None = None,
     ) -> None:

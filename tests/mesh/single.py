@@ -34,6 +34,7 @@ class SingleProxy:
     it says `batch`), or text that goes in raw; None is {"sampling": 100}.
     `http2` makes an upstream that speaks HTTP/2; clients may speak either all the same.
     `ecds` delivers the plugin configuration as Istio does, and `reconfigure` changes it.
+    `environment` is the VM's, `process_environment` that of Envoy itself.
     `change` edits the Envoy configuration last, for routes, clusters, other filters.
     """
 
@@ -49,6 +50,7 @@ class SingleProxy:
         tracer: str = "meshspan",
         failure_policy: str | None = None,
         environment: Mapping[str, str] | None = None,
+        process_environment: Mapping[str, str] | None = None,
         change: Callable[[Config], Any] | None = None,
         log_level: str = "warning",
         folder: Path | None = None,
@@ -76,7 +78,7 @@ class SingleProxy:
             change(envoy_config)
         name = f"proxy-{direction}-{id(self):x}"
         self._discovered = DiscoveredPlugin(envoy_config, self.folder, name) if ecds else None
-        self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level)
+        self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level, process_environment)
 
     def _base_config(self) -> Config:
         config = configuration.load("dockebi")
