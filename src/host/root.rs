@@ -1,8 +1,10 @@
-//! The root context: one for each worker and configuration. It owns the tracer and sends what the tracer's exporter has ready.
+//! The root context: one for each worker and configuration. It owns the tracer, and sends what the
+//! tracer's exporter has ready.
 
 use super::configuration::{self, InForce};
 use super::metrics::Metrics;
 use super::request::Request;
+use super::shared::Shared;
 use crate::config::{Collector, Settings};
 use crate::export::Answer;
 use crate::stats::{LogLimit, Metric};
@@ -10,32 +12,11 @@ use crate::tracer::Tracer;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// How often counters are told to Envoy and the queue is looked after, at the least.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
-
-/// The tick that is asked for when a batch is full: callouts have to be made from the root
-/// context, and this is the soonest that Envoy comes back to it.
-const SOON: Duration = Duration::from_millis(1);
-
-/// What the requests of one root context share with it.
-pub(super) struct Shared {
-    pub(super) tracer: RefCell<Tracer>,
-    soon: Cell<bool>,
-}
-
-impl Shared {
-    /// Asks for a tick at once, so that a full batch leaves.
-    pub(super) fn wake(&self) {
-        if !self.soon.replace(true) {
-            // Also in a request's context this sets the root context's tick.
-            let _ = hostcalls::set_tick_period(SOON);
-        }
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Root {
@@ -103,7 +84,7 @@ impl Running {
         metrics.set(Metric::ConfigurationInvalid, u64::from(!plugin_is_valid));
         let tick = settings.batch.interval.min(LONGEST_TICK);
         let _ = hostcalls::set_tick_period(tick);
-        let shared = Shared { tracer: RefCell::new(tracer(&settings)), soon: Cell::new(false) };
+        let shared = Shared::new(tracer(&settings));
         Self {
             shared: Rc::new(shared),
             metrics,
@@ -115,9 +96,7 @@ impl Running {
     }
 
     fn tick(&mut self) {
-        if self.shared.soon.replace(false) {
-            let _ = hostcalls::set_tick_period(self.tick);
-        }
+        self.shared.woken(self.tick);
         self.send();
         self.end_if_drained();
     }
