@@ -63,9 +63,9 @@ demo: build $(VENV)/whole ## requests through a real mesh: a trace, the service 
 up: build $(VENV)/whole ## the mesh and a real Zipkin, running until Ctrl-C
 	@$(DEMO) --backend zipkin --keep
 
-.PHONY: screenshot
-screenshot: build $(VENV)/whole debian-packages ## Zipkin's page of a trace, as PICTURE=zipkin.png
-	@$(DEMO) --backend zipkin --screenshot $(or $(PICTURE),zipkin.png)
+.PHONY: screenshots
+screenshots: build $(VENV)/whole debian-packages ## pictures of Zipkin's web page, into docs/
+	@$(DEMO) --backend zipkin --pictures docs
 
 .PHONY: test
 test: lint unit e2e ## everything: lint, unit tests, tests in a real Envoy and a real Zipkin
