@@ -139,6 +139,11 @@ class Mesh:
         envoys = [envoy.pid for envoy in self.envoys.values()]
         return [*envoys, *(application.pid for application in self._applications)]
 
+    def stop_application(self, name: str) -> None:
+        """End a service's application; its sidecar then answers 503."""
+        (application,) = [one for one in self._applications if one.name == f"{name}-application"]
+        application.stop()
+
     def stop(self) -> None:
         """Stop what runs, the gateway first, so that no request is cut off."""
         for envoy in reversed(list(self.envoys.values())):
