@@ -181,6 +181,19 @@ fn a_custom_tag_replaces_a_standard_one_and_is_written_once() {
 }
 
 #[test]
+fn a_tag_whose_value_is_empty_is_left_out() {
+    let request = HttpRequest { user_agent: Some(String::new()), ..span().request };
+    let custom_tags = vec![("account", "".into()), ("http.method", "".into())];
+    let empty = Span { request, custom_tags, ..span() };
+    let json: Value =
+        serde_json::from_slice(&Zipkin::new(Resource::default()).span(&empty)).unwrap();
+    for tag in ["node_id", "zone", "user_agent", "account"] {
+        assert_eq!(json["tags"][tag], Value::Null, "{tag}");
+    }
+    assert_eq!(json["tags"]["http.method"], "GET");
+}
+
+#[test]
 fn a_batch_is_a_json_array_of_any_length() {
     let encoder = Zipkin::new(Resource::default());
     let encoded = encoder.span(&span());
