@@ -80,7 +80,7 @@ fn finish(shared: &Shared, recording: Recording) {
         status_code: size(&["response", "code"])
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| *code != 0),
-        request_size: size(&["request", "size"]).unwrap_or_default(),
+        request_size: request_size(),
         response_size: size(&["response", "size"]).unwrap_or_default(),
         flags: size(&["response", "flags"]).unwrap_or_default(),
         source: address(&["source", "address"]),
@@ -100,6 +100,19 @@ fn finish(shared: &Shared, recording: Recording) {
     drop(tracer);
     if due {
         shared.wake();
+    }
+}
+
+/// Bytes of the request's body that arrived. `request.size` is what content-length promises where
+/// there is one, and Envoy may answer before the body has come; it is enough where it is zero.
+fn request_size() -> u64 {
+    let request = |name| size(&["request", name]);
+    match request("size") {
+        Some(0) => 0,
+        promised => match (request("total_size"), request("headers_bytes")) {
+            (Some(total), Some(headers)) => total.saturating_sub(headers),
+            _ => promised.unwrap_or_default(),
+        },
     }
 }
 
