@@ -145,7 +145,7 @@ impl Serialize for TagsJson<'_> {
         }
         tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref())?;
         if let Some(grpc) = &request.grpc {
-            tags.set("grpc.path", &request.path)?;
+            tags.set("grpc.path", &grpc.path)?;
             tags.set("grpc.authority", &request.authority)?;
             tags.set("grpc.content_type", &grpc.content_type)?;
             tags.set_some("grpc.timeout", grpc.timeout.as_deref())?;

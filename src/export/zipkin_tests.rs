@@ -105,6 +105,7 @@ fn every_fact_has_the_tag_of_envoys_zipkin_tracer() {
             client_trace_id: Some("cid".to_owned()),
             downstream_cluster: Some("dc".to_owned()),
             grpc: Some(GrpcRequest {
+                path: "/s/m".to_owned(),
                 content_type: "application/grpc".to_owned(),
                 timeout: Some("1S".to_owned()),
             }),
@@ -134,7 +135,7 @@ fn every_fact_has_the_tag_of_envoys_zipkin_tracer() {
         ("http.status_code", "0"),
         ("response_flags", "UF,URX"),
         ("error", "true"),
-        ("grpc.path", "/p"),
+        ("grpc.path", "/s/m"),
         ("grpc.authority", "h:80"),
         ("grpc.content_type", "application/grpc"),
         ("grpc.timeout", "1S"),
