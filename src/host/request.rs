@@ -15,14 +15,36 @@ use std::rc::Rc;
 const INBOUND: i64 = 1;
 const OUTBOUND: i64 = 2;
 
+/// How `response.code_details` begins where Envoy's own tracers trace nothing either: what the
+/// connection manager refuses before any filter, and health checks that a filter before ours answers.
+const UNTRACED: [&str; 7] = [
+    "absolute_path_rejected",
+    "health_check",
+    "low_version",
+    "missing_host_header",
+    "missing_path_rejected",
+    "overload",
+    "path_normalization_failed",
+];
+
 pub(super) struct Request {
     shared: Option<Rc<Shared>>,
-    recording: Option<Recording>,
+    life: Life,
+}
+
+/// How far a request has come with us.
+enum Life {
+    /// Its headers have not reached us: a filter before ours may keep them.
+    New,
+    /// It is recorded.
+    Recorded(Box<Recording>),
+    /// It is not recorded, or its span is finished.
+    Over,
 }
 
 impl Request {
     pub(super) fn new(shared: Option<Rc<Shared>>) -> Self {
-        Self { shared, recording: None }
+        Self { shared, life: Life::New }
     }
 }
 
@@ -31,21 +53,42 @@ impl Context for Request {}
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         if let Some(shared) = &self.shared {
-            let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-            let started = shared.tracer.borrow_mut().start(&headers);
+            let started = shared.tracer.borrow_mut().start(&headers());
             for edit in &started.edits {
                 apply(edit);
             }
-            self.recording = started.recording;
+            self.life = started.recording.map_or(Life::Over, |it| Life::Recorded(Box::new(it)));
         }
         Action::Continue
     }
 
     fn on_log(&mut self) {
-        if let (Some(shared), Some(recording)) = (&self.shared, self.recording.take()) {
+        let Some(shared) = &self.shared else { return };
+        let recording = match core::mem::replace(&mut self.life, Life::Over) {
+            Life::New => start_late(shared),
+            Life::Recorded(recording) => Some(*recording),
+            Life::Over => None,
+        };
+        if let Some(recording) = recording {
             finish(shared, recording);
         }
     }
+}
+
+fn headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+}
+
+/// A request that ended before its headers reached us, because a filter before ours answered it
+/// (a rate limit, an authorization) or the client left meanwhile. It goes nowhere, so no header
+/// is changed.
+fn start_late(shared: &Shared) -> Option<Recording> {
+    let details = text(&["response", "code_details"]).unwrap_or_default();
+    let headers = headers();
+    if headers.is_empty() || UNTRACED.iter().any(|untraced| details.starts_with(untraced)) {
+        return None;
+    }
+    shared.tracer.borrow_mut().start(&headers).recording
 }
 
 fn apply(edit: &Edit) {
