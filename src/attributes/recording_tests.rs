@@ -75,6 +75,19 @@ fn what_was_asked_is_valid_redacted_and_capped() {
 }
 
 #[test]
+fn the_path_is_the_one_before_a_rewrite_and_grpcs_the_one_of_the_method() {
+    for (name, headers, path, grpc) in [
+        ("as sent", [(":path", "/sent"), ("x-other", "")], "/sent", "/sent"),
+        ("rewritten", [(":path", "/sent"), ("x-envoy-original-path", "/asked")], "/asked", "/sent"),
+    ] {
+        let mut headers = headers.map(|(name, value)| (name, value.as_bytes())).to_vec();
+        headers.push(("content-type", b"application/grpc"));
+        let request = finish(begin(&headers, Decision::Sample), facts(), &resource()).request;
+        assert_eq!((request.path.as_str(), request.grpc.unwrap().path.as_str()), (path, grpc), "{name}");
+    }
+}
+
+#[test]
 fn only_grpc_content_types_are_grpc() {
     for (content_type, expected) in [
         ("application/grpc", true),

@@ -105,6 +105,7 @@ fn every_fact_has_the_tag_of_envoys_zipkin_tracer() {
             client_trace_id: Some("cid".to_owned()),
             downstream_cluster: Some("dc".to_owned()),
             grpc: Some(GrpcRequest {
+                path: "/s/m".to_owned(),
                 content_type: "application/grpc".to_owned(),
                 timeout: Some("1S".to_owned()),
             }),
@@ -134,7 +135,7 @@ fn every_fact_has_the_tag_of_envoys_zipkin_tracer() {
         ("http.status_code", "0"),
         ("response_flags", "UF,URX"),
         ("error", "true"),
-        ("grpc.path", "/p"),
+        ("grpc.path", "/s/m"),
         ("grpc.authority", "h:80"),
         ("grpc.content_type", "application/grpc"),
         ("grpc.timeout", "1S"),
@@ -178,6 +179,19 @@ fn a_custom_tag_replaces_a_standard_one_and_is_written_once() {
     let json: Value = serde_json::from_str(&raw).unwrap();
     assert_eq!(json["tags"]["http.url"], "hidden");
     assert_eq!(json["tags"]["account"], "\"quoted\"\n");
+}
+
+#[test]
+fn a_tag_whose_value_is_empty_is_left_out() {
+    let request = HttpRequest { user_agent: Some(String::new()), ..span().request };
+    let custom_tags = vec![("account", "".into()), ("http.method", "".into())];
+    let empty = Span { request, custom_tags, ..span() };
+    let json: Value =
+        serde_json::from_slice(&Zipkin::new(Resource::default()).span(&empty)).unwrap();
+    for tag in ["node_id", "zone", "user_agent", "account"] {
+        assert_eq!(json["tags"][tag], Value::Null, "{tag}");
+    }
+    assert_eq!(json["tags"]["http.method"], "GET");
 }
 
 #[test]

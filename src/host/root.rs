@@ -96,17 +96,18 @@ impl Running {
     }
 
     fn tick(&mut self) {
-        self.shared.woken(self.tick);
-        self.send();
+        // An early tick is for what is full; the rest has its own.
+        let ahead = if self.shared.woken(self.tick) { Duration::ZERO } else { self.tick };
+        self.send(ahead);
         self.end_if_drained();
     }
 
-    /// Sends every batch that is ready.
-    fn send(&mut self) {
+    /// Sends every batch that is full or whose interval ends within `ahead`.
+    fn send(&mut self, ahead: Duration) {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = now();
-        let horizon = now.saturating_add(nanoseconds(self.tick));
+        let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
             match self.collector.call(exporter.content_type(), &body) {
                 Ok(token) => exporter.sent(token, batch, stats),
@@ -135,7 +136,9 @@ impl Running {
             let Tracer { exporter, stats, .. } = &mut *tracer;
             exporter.answered(token, answer, now, stats);
         }
-        self.send();
+        // What is not full can wait for the tick; else each answer would take the few spans along
+        // that have come since.
+        self.send(Duration::ZERO);
         self.end_if_drained();
     }
 
@@ -143,7 +146,7 @@ impl Running {
     fn drain(&mut self) -> bool {
         self.draining = true;
         self.shared.tracer.borrow_mut().exporter.flush();
-        self.send();
+        self.send(self.tick);
         self.shared.tracer.borrow().exporter.is_empty()
     }
 

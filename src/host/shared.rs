@@ -28,10 +28,12 @@ impl Shared {
         }
     }
 
-    /// The tick has come; the next is `tick` away again.
-    pub(super) fn woken(&self, tick: Duration) {
-        if self.soon.replace(false) {
+    /// The tick has come: whether it was asked for. The next is `tick` away again.
+    pub(super) fn woken(&self, tick: Duration) -> bool {
+        let woken = self.soon.replace(false);
+        if woken {
             let _ = hostcalls::set_tick_period(tick);
         }
+        woken
     }
 }

@@ -60,6 +60,16 @@ def proxy(folder: Path, loop: BackgroundLoop) -> Iterator[Callable[..., SinglePr
     A proxy made with `clean=False` may break the rules that are checked here: it may
     send spans that are not Zipkin v2, trap, or end with an error.
     """
+    yield from _proxies(folder, loop)
+
+
+@pytest.fixture(scope="module")
+def module_proxy(folder: Path, loop: BackgroundLoop) -> Iterator[Callable[..., SingleProxy]]:
+    """Like `proxy`, for proxies that the tests of a module share."""
+    yield from _proxies(folder, loop)
+
+
+def _proxies(folder: Path, loop: BackgroundLoop) -> Iterator[Callable[..., SingleProxy]]:
     started: list[tuple[SingleProxy, bool]] = []
 
     def start(config: PluginConfiguration | None = None, clean: bool = True, **named: Any) -> SingleProxy:
