@@ -112,7 +112,7 @@ impl Run {
         let batches = || exporter.again.iter().chain(exporter.in_flight.values());
         let spans: usize = batches().map(|batch| batch.spans.len()).sum();
         let bytes: usize = batches().map(Batch::bytes).sum();
-        let queued: usize = exporter.queue.iter().map(|span| cost(span)).sum();
+        let queued: usize = exporter.queue.iter().map(|queued| cost(&queued.encoded)).sum();
         let (spans, bytes) = (exporter.queue.len() + spans, queued + bytes);
         assert_eq!((exporter.waiting_spans, exporter.waiting_bytes), (spans, bytes));
         assert!(spans <= exporter.queue_limits.max_spans);
@@ -155,6 +155,7 @@ fn a_batch_leaves_when_it_is_full_or_its_interval_ends_before_the_next_chance() 
         ("the interval ends after the next chance", 1, 5, 9, vec![]),
         ("it ends at the next chance", 1, 5, 10, vec![]),
         ("it ends before the next chance", 1, 5, 11, vec![1]),
+        ("full batches alone where no chance is named", 25, 5, 5, vec![10, 10]),
         ("it is over", 3, 12, 13, vec![3]),
         ("one span less than a batch", 9, 5, 6, vec![]),
         ("a full batch", 10, 5, 6, vec![10]),
@@ -193,11 +194,8 @@ fn the_interval_counts_from_the_oldest_span_that_waits() {
     run.push("b", 9 * SECOND);
     run.push("c", 9 * SECOND);
     assert_eq!(run.send(9 * SECOND, 10 * SECOND), [2], "the full batch");
-    // The rest is looked at as if it were as old as what left; it leaves early, never late.
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), [1]);
-    run.push("d", 20 * SECOND);
-    assert_eq!(run.send(29 * SECOND, 30 * SECOND), NOTHING);
-    assert_eq!(run.send(30 * SECOND, 31 * SECOND), [1]);
+    assert_eq!(run.send(18 * SECOND, 19 * SECOND), NOTHING, "the rest is younger");
+    assert_eq!(run.send(18 * SECOND, 19 * SECOND + 1), [1]);
 }
 
 #[test]

@@ -112,17 +112,19 @@ impl Running {
     fn tick(&mut self) {
         if self.shared.soon.replace(false) {
             let _ = hostcalls::set_tick_period(self.tick);
+            self.send(Duration::ZERO);
+        } else {
+            self.send(self.tick);
         }
-        self.send();
         self.end_if_drained();
     }
 
-    /// Sends every batch that is ready.
-    fn send(&mut self) {
+    /// Sends every batch that is full or whose interval ends within `ahead`.
+    fn send(&mut self, ahead: Duration) {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = now();
-        let horizon = now.saturating_add(nanoseconds(self.tick));
+        let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
             match self.collector.call(exporter.content_type(), &body) {
                 Ok(token) => exporter.sent(token, batch, stats),
@@ -151,7 +153,9 @@ impl Running {
             let Tracer { exporter, stats, .. } = &mut *tracer;
             exporter.answered(token, answer, now, stats);
         }
-        self.send();
+        // What is not full can wait for the tick; else each answer would take the few spans along
+        // that have come since.
+        self.send(Duration::ZERO);
         self.end_if_drained();
     }
 
@@ -159,7 +163,7 @@ impl Running {
     fn drain(&mut self) -> bool {
         self.draining = true;
         self.shared.tracer.borrow_mut().exporter.flush();
-        self.send();
+        self.send(self.tick);
         self.shared.tracer.borrow().exporter.is_empty()
     }
 
