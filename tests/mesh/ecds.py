@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Iterable
 
@@ -26,8 +27,7 @@ class _Watched:
 
     def __init__(self, folder: Path, name: str) -> None:
         # A folder of its own: Envoy watches the whole of it.
-        self._folder = folder / f"{name}-{id(self):x}"
-        self._folder.mkdir()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
         self._path = self._folder / "response.json"
         self._version = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any, Callable, Mapping
@@ -15,6 +16,9 @@ from .receiver import Receiver, Span
 from .requests import Connection, Response, request
 from .tracers import set_native_flush, set_tracer
 from .upstream import Answer, Answering, Upstream
+
+# Names logs and files; the id of an object would come again for a later one.
+_NUMBERS = itertools.count(1)
 
 LISTENERS = {"inbound": "virtualInbound", "outbound": "virtualOutbound"}
 HOSTS = {
@@ -66,7 +70,7 @@ class SingleProxy:
         if change is not None:
             change(envoy_config)
         self.config = envoy_config
-        name = f"proxy-{direction}-{id(self):x}"
+        name = f"proxy-{direction}-{next(_NUMBERS)}"
         self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level)
 
     def _base_config(self) -> Config:
