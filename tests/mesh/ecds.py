@@ -1,42 +1,78 @@
-"""The plugin configuration by extension discovery (ECDS), as Istio delivers it, from a file.
-
-Envoy takes a new file live; one that it refuses leaves the old configuration in force.
-"""
+"""Filters (ECDS) and listeners (LDS) read from files that Envoy watches, to change them live."""
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
-from .config import STRING_TYPE, WASM_TYPE, Config, PluginConfiguration, connection_managers
+from .config import (
+    STRING_TYPE,
+    WASM_TYPE,
+    Config,
+    PluginConfiguration,
+    connection_managers,
+    set_plugin_configuration,
+    wasm_plugins,
+)
 
-_EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+_EXTENSION_TYPE = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+_LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener"
 
 
-class DiscoveredPlugin:
-    """The wasm filters of a configuration, moved out of it into a file that Envoy watches."""
+class _Watched:
+    """A file with a DiscoveryResponse, replaced by an atomic move into its watched folder."""
 
-    def __init__(self, config: Config, folder: Path, name: str) -> None:
-        self._path = folder / f"{name}.ecds.json"
-        self._name = name
+    def __init__(self, folder: Path, name: str) -> None:
+        # A folder of its own: Envoy watches the whole of it.
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
+        self._path = self._folder / "response.json"
         self._version = 0
+
+    def write(self, resources: Iterable[Config]) -> None:
+        """Say that these are the resources from now on."""
+        self._version += 1
+        response = {"version_info": str(self._version), "resources": list(resources)}
+        new = self._folder / "new"
+        new.write_text(json.dumps(response), encoding="utf-8")
+        os.replace(new, self._path)
+
+    def source(self) -> Config:
+        """Envoy's config source for this file."""
+        path = {"path": str(self._path), "watched_directory": {"path": str(self._folder)}}
+        return {"path_config_source": path, "resource_api_version": "V3"}
+
+
+class ExtensionConfig:
+    """The plugin's configuration by ECDS.
+
+    Give `install` to `SingleProxy(change=...)`: what the wasm filter of the Envoy
+    configuration says moves into the file, and `replace` changes it while Envoy runs.
+    """
+
+    def __init__(self, folder: Path, name: str = "meshspan") -> None:
+        self.name = name
+        self._file = _Watched(folder, f"ecds-{name}")
         self._filter: dict[str, Any] = {}
-        for manager in connection_managers(config):
-            for http_filter in manager["http_filters"]:
-                if http_filter.get("typed_config", {}).get("@type") == WASM_TYPE:
-                    self._filter = http_filter.pop("typed_config")
-                    http_filter["name"] = name
-                    http_filter["config_discovery"] = self._source()
+
+    def install(self, config: Config) -> None:
+        """Take the wasm filters out of `config` and have them discovered here."""
+        self._filter = {"@type": WASM_TYPE, "config": next(wasm_plugins(config))}
         self._write()
+        for manager in connection_managers(config):
+            for index, http_filter in enumerate(manager["http_filters"]):
+                if http_filter.get("typed_config", {}).get("@type") == WASM_TYPE:
+                    manager["http_filters"][index] = self.discovered()
 
-    def _source(self) -> dict[str, Any]:
-        path = {"path_config_source": {"path": str(self._path)}, "resource_api_version": "V3"}
-        return {"config_source": path, "type_urls": [WASM_TYPE]}
+    def discovered(self) -> Config:
+        """The filter as a connection manager names it."""
+        discovery = {"config_source": self._file.source(), "type_urls": [WASM_TYPE]}
+        return {"name": self.name, "config_discovery": discovery}
 
-    def put(self, configuration: PluginConfiguration) -> None:
-        """Give Envoy another plugin configuration; text goes in raw, empty text leaves it out."""
+    def replace(self, configuration: PluginConfiguration) -> None:
+        """Give the plugin another configuration; text goes in raw, empty text leaves it out."""
         text = configuration if isinstance(configuration, str) else json.dumps(configuration)
         plugin = self._filter["config"]
         plugin.pop("configuration", None)
@@ -45,10 +81,34 @@ class DiscoveredPlugin:
         self._write()
 
     def _write(self) -> None:
-        self._version += 1
-        extension = {"@type": _EXTENSION, "name": self._name, "typed_config": self._filter}
-        response = {"version_info": str(self._version), "resources": [extension]}
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(response, indent=1), encoding="utf-8")
-        # Envoy looks at a file again only when another one is moved to its place.
-        os.replace(fresh, self._path)
+        self._file.write([{"@type": _EXTENSION_TYPE, "name": self.name, "typed_config": self._filter}])
+
+
+class Listeners:
+    """All listeners by LDS; used like `ExtensionConfig`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = _Watched(folder, "lds")
+        self._config: Config = {}
+
+    def install(self, config: Config) -> None:
+        """Take the listeners out of `config` and have them discovered here."""
+        listeners = config["static_resources"].pop("listeners")
+        self._config = {"static_resources": {"listeners": listeners}}
+        config["static_resources"]["listeners"] = []
+        config["dynamic_resources"] = {"lds_config": self._file.source()}
+        self._write(listeners)
+
+    def replace(self, configuration: PluginConfiguration) -> None:
+        """Give the plugin of every listener another configuration."""
+        set_plugin_configuration(self._config, configuration)
+        self._write(self._config["static_resources"]["listeners"])
+
+    def remove(self, name: str) -> None:
+        """Take one listener away."""
+        listeners = self._config["static_resources"]["listeners"]
+        listeners[:] = [listener for listener in listeners if listener["name"] != name]
+        self._write(listeners)
+
+    def _write(self, listeners: Iterable[Config]) -> None:
+        self._file.write({"@type": _LISTENER_TYPE, **listener} for listener in listeners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -11,12 +12,12 @@ from typing import Any
 from . import config as configuration
 from .background import BackgroundLoop
 from .config import Config, PluginConfiguration
-from .ecds import DiscoveredPlugin
+from .ecds import ExtensionConfig
 from .envoy import Envoy, wait_for
 from .http2 import Http2Upstream, grpc_request, http2_request
 from .processes import new_run_folder
 from .receiver import Receiver, Span
-from .requests import Connection, Response, request
+from .requests import Connection, Response, request, request_bytes
 from .tracers import set_native_flush, set_tracer
 from .upstream import Answer, Answering, Upstream
 
@@ -25,6 +26,9 @@ HOSTS = {
     "inbound": "dockebi.demo.svc.cluster.local:8080",
     "outbound": "dockebi-storage.demo.svc.cluster.local:8080",
 }
+
+# Names logs and files; the id of an object would come again for a later one.
+_NUMBERS = itertools.count(1)
 
 
 class SingleProxy:
@@ -76,8 +80,11 @@ class SingleProxy:
         set_native_flush(envoy_config, 1, 100)
         if change is not None:
             change(envoy_config)
-        name = f"proxy-{direction}-{id(self):x}"
-        self._discovered = DiscoveredPlugin(envoy_config, self.folder, name) if ecds else None
+        name = f"proxy-{direction}-{next(_NUMBERS)}"
+        self._discovered = ExtensionConfig(self.folder) if ecds else None
+        if self._discovered:
+            self._discovered.install(envoy_config)
+        self.config = envoy_config
         self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level, process_environment)
 
     def _base_config(self) -> Config:
@@ -96,7 +103,7 @@ class SingleProxy:
         """Change the plugin configuration live (needs `ecds=True`); whether Envoy took it."""
         assert self._discovered is not None, "make the proxy with ecds=True"
         before = self._config_updates()
-        self._discovered.put(_sent_soon(config))
+        self._discovered.replace(_sent_soon(config))
         wait_for(lambda: self._config_updates() != before, what="Envoy's word on the configuration")
         # The statistics are the main thread's; the workers get it a moment later.
         time.sleep(0.1)
@@ -134,6 +141,14 @@ class SingleProxy:
     def connection(self) -> Connection:
         """A connection to send several requests over, or half of one."""
         return Connection(self.port)
+
+    def leave(self, *arguments: Any, **named: Any) -> None:
+        """Send one request and go away when the upstream has it; its answer must take its time."""
+        before = len(self.upstream.requests)
+        named.setdefault("host", HOSTS[self.direction])
+        with self.connection() as connection:
+            connection.send(request_bytes(*arguments, **named))
+            self.upstream.wait_for(before + 1)
 
     def forwarded(self, *arguments: Any, **named: Any) -> dict[bytes, list[bytes]]:
         """Send one request; the headers that the upstream got of it, by name."""
