@@ -65,7 +65,8 @@ class Upstream:
         self._server: asyncio.Server = loop.run(self._start())
 
     async def _start(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
+        # The limit is for heads longer than asyncio expects.
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024, limit=1 << 20)
 
     @property
     def port(self) -> int:
