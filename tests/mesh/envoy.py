@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Sequence
 
 from .config import MODULE, Config
 from .processes import Process, ProcessFailed
@@ -52,11 +53,15 @@ class Envoy:
         concurrency: int = 1,
         log_level: str = "warning",
         environment: dict[str, str] | None = None,
+        under: Sequence[str] = (),
+        start_timeout: float = 30.0,
     ) -> None:
+        """Start it and wait until it serves; `under` is a program that runs it, with its options."""
         self.name = name
         self._admin_file = folder / f"{name}.admin"
         self.config_path = _write(folder, name, config)
         command, orphan_signal = envoy_command(folder)
+        command = [*under, *command]
         command += ["-c", str(self.config_path), "--concurrency", str(concurrency)]
         # No hot restart: with it, Envoys with the same base id would share memory.
         command += ["--disable-hot-restart", "--admin-address-path", str(self._admin_file)]
@@ -65,7 +70,7 @@ class Envoy:
         self.admin_port = 0
         self.ports: dict[str, int] = {}
         try:
-            self.process.wait_until(self._is_live, what="live")
+            self.process.wait_until(self._is_live, start_timeout, "live")
             self.ports = self._listener_ports()
         except BaseException:
             self.stop()
