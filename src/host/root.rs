@@ -47,6 +47,8 @@ struct Running {
     metrics: Metrics,
     collector: Collector,
     tick: Duration,
+    /// When Envoy comes back at the latest, in nanoseconds since the epoch.
+    next_tick: u64,
     failure_log: LogLimit,
     /// Envoy has ended this configuration; what waits is still delivered.
     draining: bool,
@@ -104,6 +106,7 @@ impl Running {
             metrics,
             collector: settings.collector,
             tick,
+            next_tick: now().saturating_add(nanoseconds(tick)),
             failure_log: LogLimit::default(),
             draining: false,
         }
@@ -113,6 +116,7 @@ impl Running {
         if self.shared.soon.replace(false) {
             let _ = hostcalls::set_tick_period(self.tick);
         }
+        self.next_tick = now().saturating_add(nanoseconds(self.tick));
         self.send();
         self.end_if_drained();
     }
@@ -122,8 +126,7 @@ impl Running {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = now();
-        let horizon = now.saturating_add(nanoseconds(self.tick));
-        while let Some((batch, body)) = exporter.next_batch(now, horizon) {
+        while let Some((batch, body)) = exporter.next_batch(now, self.next_tick) {
             match self.collector.call(exporter.content_type(), &body) {
                 Ok(token) => exporter.sent(token, batch, stats),
                 Err(reason) => {
