@@ -124,7 +124,7 @@ class Load:
 
     def __init__(self, row: Row, port: int, host: str, folder: Path) -> None:
         headers = {":authority": host, **HEADERS, **(UNSAMPLED if row.unsampled else {})}
-        self._command = ["h2load", "--h1", "-c4", "-t1", f"http://127.0.0.1:{port}{PATH}"]
+        self._command = ["h2load", "--h1", "-c1", "-t1", f"http://127.0.0.1:{port}{PATH}"]
         self._command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         self._folder = folder
         self._runs = 0
