@@ -59,6 +59,8 @@ class Envoy:
         """Start it and wait until it serves; `under` is a program that runs it, with its options."""
         self.name = name
         self._admin_file = folder / f"{name}.admin"
+        # An earlier Envoy of this name would have us ask at its port for ever.
+        self._admin_file.unlink(missing_ok=True)
         self.config_path = _write(folder, name, config)
         command, orphan_signal = envoy_command(folder)
         command = [*under, *command]
