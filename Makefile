@@ -80,8 +80,8 @@ e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, wi
 	@$(RUN) -m pytest tests/e2e $(PYTEST)
 
 .PHONY: bench
-bench: build $(VENV)/whole debian-packages ## what tracing costs a request
-	@$(RUN) -m mesh.bench
+bench: build $(VENV)/whole debian-packages ## what tracing costs a request (BENCH="--quick" or other options)
+	@$(RUN) -m mesh.bench $(BENCH)
 
 # Programs that tests and benchmarks run, and the Debian packages that they come from.
 PROGRAMS := chromium:chromium valgrind:valgrind h2load:nghttp2-client java:default-jre-headless
