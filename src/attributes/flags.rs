@@ -9,16 +9,23 @@ const NAMES: [&str; 30] = [
     "UDO",
 ];
 
+/// The bit of `URX`, too many retries or connection attempts.
+const RETRY_LIMIT: usize = 15;
+
 /// The names of all flags that are set, joined by commas; empty for none.
+///
+/// Envoy prints them in the order in which it set them, which a mask does not tell. The one case
+/// in which several are usual is the last of too many tries, and there `URX` comes first.
 pub(super) fn names(flags: u64) -> String {
     let mut names = String::new();
-    for (bit, name) in NAMES.iter().enumerate() {
-        if flags & (1 << bit) != 0 {
-            if !names.is_empty() {
-                names.push(',');
-            }
-            names.push_str(name);
+    let order = core::iter::once(RETRY_LIMIT)
+        .chain((0..NAMES.len()).filter(|bit| *bit != RETRY_LIMIT))
+        .filter(|bit| flags & (1 << bit) != 0);
+    for name in order.filter_map(|bit| NAMES.get(bit)) {
+        if !names.is_empty() {
+            names.push(',');
         }
+        names.push_str(name);
     }
     names
 }
@@ -28,10 +35,15 @@ mod tests {
     use super::names;
 
     #[test]
-    fn flags_have_envoys_short_names() {
-        for (flags, expected) in
-            [(0, ""), (0x20, "UF"), (0x20 | 0x8000, "UF,URX"), (0x100_0000, "NC"), (1 << 40, "")]
-        {
+    fn flags_have_envoys_short_names_and_the_retry_limit_comes_first() {
+        for (flags, expected) in [
+            (0, ""),
+            (0x20, "UF"),
+            (0x20 | 0x8000, "URX,UF"),
+            (0x4 | 0x4000, "UT,DC"),
+            (0x100_0000, "NC"),
+            (1 << 40, ""),
+        ] {
             assert_eq!(names(flags), expected);
         }
     }

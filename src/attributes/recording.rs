@@ -42,7 +42,9 @@ impl Recording {
             found.map(|(_, value)| value.as_slice())
         };
         let tag = |name: &str| header(name).map(|value| text::text(value, caps.tag));
+        let path = |value: Option<&[u8]>| text::path(value.unwrap_or_default(), caps.path);
         let grpc = header("content-type").filter(|value| is_grpc(value)).map(|value| GrpcRequest {
+            path: path(header(":path")),
             content_type: text::text(value, caps.tag),
             timeout: tag("grpc-timeout"),
         });
@@ -53,7 +55,8 @@ impl Recording {
                 method: tag(":method").unwrap_or_default(),
                 scheme: tag(":scheme").unwrap_or_default(),
                 authority: text::authority(header(":authority").unwrap_or_default(), caps.tag),
-                path: text::path(header(":path").unwrap_or_default(), caps.path),
+                // Envoy's tracers prefer what a rewrite has left of the path that was asked for.
+                path: path(header("x-envoy-original-path").or_else(|| header(":path"))),
                 user_agent: tag("user-agent"),
                 request_id: tag("x-request-id"),
                 client_trace_id: tag("x-client-trace-id"),

@@ -1,0 +1,170 @@
+use super::*;
+use crate::config::{CustomTag, TagSource};
+use crate::trace::{SpanId, TraceFlags, TraceId};
+
+const CAPS: Caps = Caps { tag: 64, path: 16 };
+
+fn context() -> TraceContext {
+    TraceContext {
+        trace_id: TraceId::new(1).unwrap(),
+        span_id: SpanId::new(2).unwrap(),
+        parent_id: SpanId::new(3),
+        decision: Some(Decision::Sample),
+        flags: TraceFlags::default(),
+    }
+}
+
+fn begin(headers: &[(&str, &[u8])], decision: Decision) -> Recording {
+    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+    Recording::begin(context(), decision, &headers, &CustomTags::default(), CAPS)
+}
+
+fn facts() -> Facts {
+    Facts {
+        kind: SpanKind::Server,
+        start_time: 1_000_000,
+        duration: 2_000_000,
+        protocol: b"HTTP/1.1".to_vec(),
+        status_code: Some(200),
+        request_size: 0,
+        response_size: 5,
+        flags: 0,
+        cluster: Some("local".to_owned()),
+        service: Service::from_cluster("local"),
+        source: "10.0.0.9:1234".parse().ok(),
+        destination: "10.0.0.7:8080".parse().ok(),
+        upstream: "10.0.0.8:9090".parse().ok(),
+        upstream_local: "10.0.0.6:50000".parse().ok(),
+        grpc_status: None,
+        grpc_message: None,
+    }
+}
+
+fn finish(recording: Recording, facts: Facts, resource: &Resource) -> Span<'static> {
+    static NO_TAGS: std::sync::LazyLock<CustomTags> = std::sync::LazyLock::new(CustomTags::default);
+    recording.finish(facts, resource, &mut ServiceNames::default(), &NO_TAGS, CAPS)
+}
+
+fn resource() -> Resource {
+    Resource { service_name: "dockebi.demo".to_owned(), ..Resource::default() }
+}
+
+#[test]
+fn what_was_asked_is_valid_redacted_and_capped() {
+    let long = [b'x'; 100];
+    let recording = begin(
+        &[
+            (":method", b"GET"),
+            (":scheme", b"https"),
+            (":authority", b"user:secret@host:80"),
+            (":path", b"/p?token=secret&b=2"),
+            ("user-agent", b"\xff"),
+            ("x-request-id", &long),
+            ("content-type", b"application/json"),
+        ],
+        Decision::Sample,
+    );
+    let request = finish(recording, facts(), &resource()).request;
+    assert_eq!(request.method, "GET");
+    assert_eq!(request.scheme, "https");
+    assert_eq!(request.authority, "host:80");
+    assert_eq!(request.path, "/p?token=REDACTE");
+    assert_eq!(request.user_agent.as_deref(), Some("\u{fffd}"));
+    assert_eq!(request.request_id.unwrap().len(), CAPS.tag);
+    assert_eq!(request.grpc, None);
+}
+
+#[test]
+fn the_path_is_the_one_before_a_rewrite_and_grpcs_the_one_of_the_method() {
+    for (name, headers, path, grpc) in [
+        ("as sent", [(":path", "/sent"), ("x-other", "")], "/sent", "/sent"),
+        ("rewritten", [(":path", "/sent"), ("x-envoy-original-path", "/asked")], "/asked", "/sent"),
+    ] {
+        let mut headers = headers.map(|(name, value)| (name, value.as_bytes())).to_vec();
+        headers.push(("content-type", b"application/grpc"));
+        let request = finish(begin(&headers, Decision::Sample), facts(), &resource()).request;
+        assert_eq!((request.path.as_str(), request.grpc.unwrap().path.as_str()), (path, grpc), "{name}");
+    }
+}
+
+#[test]
+fn only_grpc_content_types_are_grpc() {
+    for (content_type, expected) in [
+        ("application/grpc", true),
+        ("application/grpc+proto", true),
+        ("application/grpc;x=y", true),
+        ("application/grpc-web", false),
+        ("application/json", false),
+    ] {
+        let recording = begin(&[("content-type", content_type.as_bytes())], Decision::Sample);
+        assert_eq!(recording.is_grpc(), expected, "{content_type}");
+    }
+}
+
+#[test]
+fn an_error_is_5xx_no_answer_or_a_grpc_status_of_the_servers_fault() {
+    for (name, status_code, grpc_status, expected) in [
+        ("200", Some(200), None, false),
+        ("404 is the client's", Some(404), None, false),
+        ("499", Some(499), None, false),
+        ("500", Some(500), None, true),
+        ("no answer", None, None, true),
+        ("gRPC ok", Some(200), Some("0"), false),
+        ("gRPC not found", Some(200), Some("5"), false),
+        ("gRPC unknown", Some(200), Some("2"), true),
+        ("gRPC deadline", Some(200), Some("4"), true),
+        ("gRPC unavailable", Some(200), Some("14"), true),
+        ("gRPC garbage", Some(200), Some("x"), false),
+    ] {
+        let facts = Facts { status_code, grpc_status: grpc_status.map(|status| status.as_bytes().to_vec()), ..facts() };
+        let span = finish(begin(&[], Decision::Sample), facts, &resource());
+        assert_eq!(span.response.error, expected, "{name}");
+    }
+}
+
+#[test]
+fn endpoints_are_this_pod_and_the_other_side() {
+    let endpoint = |name: &str, ip: &str, port: Option<u16>| Endpoint { service_name: name.to_owned(), ip: ip.parse().ok(), port };
+    let istio = Resource { ip: "10.1.1.1".parse().ok(), ..resource() };
+    for (name, kind, resource, local, remote) in [
+        ("inbound", SpanKind::Server, resource(), endpoint("dockebi.demo", "10.0.0.7", Some(8080)), endpoint("", "10.0.0.9", Some(1234))),
+        ("inbound in Istio", SpanKind::Server, istio.clone(), endpoint("dockebi.demo", "10.1.1.1", Some(8080)), endpoint("", "10.0.0.9", Some(1234))),
+        ("outbound", SpanKind::Client, resource(), endpoint("dockebi.demo", "10.0.0.6", None), endpoint("local", "10.0.0.8", Some(9090))),
+        ("outbound in Istio", SpanKind::Client, istio, endpoint("dockebi.demo", "10.1.1.1", None), endpoint("local", "10.0.0.8", Some(9090))),
+    ] {
+        let span = finish(begin(&[], Decision::Sample), Facts { kind, ..facts() }, &resource);
+        assert_eq!(span.local, local, "{name}");
+        assert_eq!(span.remote, remote, "{name}");
+    }
+}
+
+#[test]
+fn the_name_is_the_service_else_the_authority_else_a_known_method() {
+    for (name, service, authority, method, expected) in [
+        ("service", Service::from_cluster("local"), "other:80", "GET", "local/*"),
+        ("authority", None, "api.example.com:80", "GET", "api.example.com:80/*"),
+        ("known method", None, "no host", "GET", "GET"),
+        ("unknown method", None, "no host", "BREW", "HTTP"),
+    ] {
+        let recording = begin(&[(":authority", authority.as_bytes()), (":method", method.as_bytes()), (":path", b"/raw")], Decision::Sample);
+        let span = finish(recording, Facts { service, ..facts() }, &resource());
+        assert_eq!(span.name, expected, "{name}");
+    }
+}
+
+#[test]
+fn ids_times_and_debug_are_those_of_the_request() {
+    let span = finish(begin(&[], Decision::Debug), facts(), &resource());
+    assert_eq!((span.trace_id, span.span_id, span.parent_id), (context().trace_id, context().span_id, context().parent_id));
+    assert_eq!((span.start_time, span.duration, span.debug), (1_000_000, 2_000_000, true));
+}
+
+#[test]
+fn custom_tags_come_from_the_request_that_began() {
+    let tag = CustomTag { name: "account".to_owned(), source: TagSource::Header { name: "x-account-id".to_owned(), default: None } };
+    let tags = CustomTags::new(&[tag], 64, |_| None);
+    let headers = [("x-account-id".to_owned(), b"first".to_vec()), ("x-account-id".to_owned(), b"second".to_vec())];
+    let recording = Recording::begin(context(), Decision::Sample, &headers, &tags, CAPS);
+    let span = recording.finish(facts(), &resource(), &mut ServiceNames::default(), &tags, CAPS);
+    assert_eq!(span.custom_tags, [("account", "first".into())]);
+}

@@ -145,7 +145,7 @@ impl Serialize for TagsJson<'_> {
         }
         tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref())?;
         if let Some(grpc) = &request.grpc {
-            tags.set("grpc.path", &request.path)?;
+            tags.set("grpc.path", &grpc.path)?;
             tags.set("grpc.authority", &request.authority)?;
             tags.set("grpc.content_type", &grpc.content_type)?;
             tags.set_some("grpc.timeout", grpc.timeout.as_deref())?;
@@ -182,7 +182,8 @@ fn or_dash(value: Option<&str>) -> &str {
     value.unwrap_or("-")
 }
 
-/// A map in which a custom tag takes the place of a standard one of the same name.
+/// A map in which a custom tag takes the place of a standard one of the same name. Like Envoy's
+/// tracer it has no tag whose value is empty.
 struct Tags<'a, M> {
     map: M,
     custom: &'a [crate::trace::Tag<'a>],
@@ -190,7 +191,9 @@ struct Tags<'a, M> {
 
 impl<M: SerializeMap> Tags<'_, M> {
     fn set(&mut self, name: &str, value: &str) -> Result<(), M::Error> {
-        if self.custom.iter().any(|(custom, _)| *custom == name) {
+        if value.is_empty()
+            || self.custom.iter().any(|(custom, value)| *custom == name && !value.is_empty())
+        {
             return Ok(());
         }
         self.map.serialize_entry(name, value)
@@ -201,7 +204,7 @@ impl<M: SerializeMap> Tags<'_, M> {
     }
 
     fn finish(mut self) -> Result<M::Ok, M::Error> {
-        for (name, value) in self.custom {
+        for (name, value) in self.custom.iter().filter(|(_, value)| !value.is_empty()) {
             self.map.serialize_entry(name, value)?;
         }
         self.map.end()

@@ -1,1 +1,206 @@
+use super::*;
+use crate::attributes::Istio;
+use crate::trace::{GrpcRequest, HttpRequest, HttpResponse, SpanId};
+use serde_json::{Value, json};
 
+fn span() -> Span<'static> {
+    Span {
+        trace_id: TraceId::new(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736).unwrap(),
+        span_id: SpanId::new(0xf0).unwrap(),
+        parent_id: SpanId::new(0xa),
+        kind: SpanKind::Client,
+        name: "reviews.default.svc.cluster.local:9080/*".to_owned(),
+        start_time: 1_700_000_000_123_456_789,
+        duration: 1_999_999,
+        debug: false,
+        local: Endpoint { service_name: "a.b".to_owned(), ip: "10.0.0.1".parse().ok(), port: None },
+        remote: Endpoint {
+            service_name: "c.d".to_owned(),
+            ip: "fe80::1".parse().ok(),
+            port: Some(9080),
+        },
+        request: HttpRequest {
+            method: "GET".to_owned(),
+            scheme: "http".to_owned(),
+            authority: "h:80".to_owned(),
+            path: "/p".to_owned(),
+            ..HttpRequest::default()
+        },
+        response: HttpResponse {
+            status_code: Some(200),
+            protocol: "HTTP/1.1".to_owned(),
+            response_size: 5,
+            ..HttpResponse::default()
+        },
+        custom_tags: vec![],
+    }
+}
+
+fn encode(span: &Span) -> Value {
+    let resource =
+        Resource { node_id: "n".to_owned(), zone: "z".to_owned(), ..Resource::default() };
+    serde_json::from_slice(&Zipkin::new(resource).span(span)).unwrap()
+}
+
+#[test]
+fn a_span_is_zipkin_v2_json() {
+    let expected = json!({
+        "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "parentId": "000000000000000a",
+        "id": "00000000000000f0",
+        "kind": "CLIENT",
+        "name": "reviews.default.svc.cluster.local:9080/*",
+        "timestamp": 1_700_000_000_123_456_u64,
+        "duration": 1999,
+        "localEndpoint": {"serviceName": "a.b", "ipv4": "10.0.0.1"},
+        "remoteEndpoint": {"serviceName": "c.d", "ipv6": "fe80::1", "port": 9080},
+        "tags": {
+            "node_id": "n",
+            "zone": "z",
+            "http.url": "http://h:80/p",
+            "http.method": "GET",
+            "downstream_cluster": "-",
+            "user_agent": "-",
+            "http.protocol": "HTTP/1.1",
+            "request_size": "0",
+            "response_size": "5",
+            "component": "proxy",
+            "http.status_code": "200",
+            "response_flags": "-",
+        },
+    });
+    assert_eq!(encode(&span()), expected);
+}
+
+#[test]
+fn what_is_absent_or_zero_is_written_as_zipkin_takes_it() {
+    let root = Span {
+        trace_id: TraceId::new(0xabc).unwrap(),
+        parent_id: None,
+        duration: 1,
+        debug: true,
+        remote: Endpoint::default(),
+        kind: SpanKind::Server,
+        ..span()
+    };
+    let json = encode(&root);
+    for (field, expected) in [
+        ("traceId", json!("0000000000000abc")),
+        ("parentId", Value::Null),
+        ("duration", json!(1)),
+        ("debug", json!(true)),
+        ("remoteEndpoint", Value::Null),
+        ("kind", json!("SERVER")),
+    ] {
+        assert_eq!(json[field], expected, "{field}");
+    }
+}
+
+#[test]
+fn every_fact_has_the_tag_of_envoys_zipkin_tracer() {
+    let full = Span {
+        request: HttpRequest {
+            user_agent: Some("ua".to_owned()),
+            request_id: Some("rid".to_owned()),
+            client_trace_id: Some("cid".to_owned()),
+            downstream_cluster: Some("dc".to_owned()),
+            grpc: Some(GrpcRequest {
+                path: "/s/m".to_owned(),
+                content_type: "application/grpc".to_owned(),
+                timeout: Some("1S".to_owned()),
+            }),
+            ..span().request
+        },
+        response: HttpResponse {
+            status_code: None,
+            flags: "UF,URX".to_owned(),
+            upstream_cluster: Some("uc".to_owned()),
+            peer: "10.0.0.9".parse().ok(),
+            grpc_status: Some(14),
+            grpc_message: Some("no".to_owned()),
+            error: true,
+            ..span().response
+        },
+        ..span()
+    };
+    let json = encode(&full);
+    for (tag, expected) in [
+        ("user_agent", "ua"),
+        ("guid:x-request-id", "rid"),
+        ("guid:x-client-trace-id", "cid"),
+        ("downstream_cluster", "dc"),
+        ("peer.address", "10.0.0.9"),
+        ("upstream_cluster", "uc"),
+        ("upstream_cluster.name", "uc"),
+        ("http.status_code", "0"),
+        ("response_flags", "UF,URX"),
+        ("error", "true"),
+        ("grpc.path", "/s/m"),
+        ("grpc.authority", "h:80"),
+        ("grpc.content_type", "application/grpc"),
+        ("grpc.timeout", "1S"),
+        ("grpc.status_code", "14"),
+        ("grpc.message", "no"),
+    ] {
+        assert_eq!(json["tags"][tag], expected, "{tag}");
+    }
+}
+
+#[test]
+fn istios_tags_come_with_istio() {
+    let istio = Istio {
+        canonical_service: "s".to_owned(),
+        canonical_revision: "r".to_owned(),
+        mesh_id: "m".to_owned(),
+        namespace: "n".to_owned(),
+        cluster_id: "c".to_owned(),
+    };
+    let encoder = Zipkin::new(Resource { istio: Some(istio), ..Resource::default() });
+    let json: Value = serde_json::from_slice(&encoder.span(&span())).unwrap();
+    for (tag, expected) in [
+        ("istio.canonical_service", "s"),
+        ("istio.canonical_revision", "r"),
+        ("istio.mesh_id", "m"),
+        ("istio.namespace", "n"),
+        ("istio.cluster_id", "c"),
+    ] {
+        assert_eq!(json["tags"][tag], expected, "{tag}");
+    }
+}
+
+#[test]
+fn a_custom_tag_replaces_a_standard_one_and_is_written_once() {
+    let tagged = Span {
+        custom_tags: vec![("http.url", "hidden".into()), ("account", "\"quoted\"\n".into())],
+        ..span()
+    };
+    let raw = String::from_utf8(Zipkin::new(Resource::default()).span(&tagged)).unwrap();
+    assert_eq!(raw.matches("http.url").count(), 1);
+    let json: Value = serde_json::from_str(&raw).unwrap();
+    assert_eq!(json["tags"]["http.url"], "hidden");
+    assert_eq!(json["tags"]["account"], "\"quoted\"\n");
+}
+
+#[test]
+fn a_tag_whose_value_is_empty_is_left_out() {
+    let request = HttpRequest { user_agent: Some(String::new()), ..span().request };
+    let custom_tags = vec![("account", "".into()), ("http.method", "".into())];
+    let empty = Span { request, custom_tags, ..span() };
+    let json: Value =
+        serde_json::from_slice(&Zipkin::new(Resource::default()).span(&empty)).unwrap();
+    for tag in ["node_id", "zone", "user_agent", "account"] {
+        assert_eq!(json["tags"][tag], Value::Null, "{tag}");
+    }
+    assert_eq!(json["tags"]["http.method"], "GET");
+}
+
+#[test]
+fn a_batch_is_a_json_array_of_any_length() {
+    let encoder = Zipkin::new(Resource::default());
+    let encoded = encoder.span(&span());
+    for count in [0, 1, 3] {
+        let body = encoder.batch(&vec![encoded.clone(); count]);
+        let json: Vec<Value> = serde_json::from_slice(&body).unwrap();
+        assert_eq!(json.len(), count);
+    }
+}

@@ -1,7 +1,7 @@
 //! The context of one request.
 
 use super::attributes::{address, bytes, number, size, text};
-use super::root::Shared;
+use super::shared::Shared;
 use crate::attributes::{Facts, Naming, Recording};
 use crate::propagation::Edit;
 use crate::trace::SpanKind;
@@ -15,14 +15,36 @@ use std::rc::Rc;
 const INBOUND: i64 = 1;
 const OUTBOUND: i64 = 2;
 
+/// How `response.code_details` begins where Envoy's own tracers trace nothing either: what the
+/// connection manager refuses before any filter, and health checks that a filter before ours answers.
+const UNTRACED: [&str; 7] = [
+    "absolute_path_rejected",
+    "health_check",
+    "low_version",
+    "missing_host_header",
+    "missing_path_rejected",
+    "overload",
+    "path_normalization_failed",
+];
+
 pub(super) struct Request {
     shared: Option<Rc<Shared>>,
-    recording: Option<Recording>,
+    life: Life,
+}
+
+/// How far a request has come with us.
+enum Life {
+    /// Its headers have not reached us: a filter before ours may keep them.
+    New,
+    /// It is recorded.
+    Recorded(Box<Recording>),
+    /// It is not recorded, or its span is finished.
+    Over,
 }
 
 impl Request {
     pub(super) fn new(shared: Option<Rc<Shared>>) -> Self {
-        Self { shared, recording: None }
+        Self { shared, life: Life::New }
     }
 }
 
@@ -31,21 +53,42 @@ impl Context for Request {}
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         if let Some(shared) = &self.shared {
-            let headers = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-            let started = shared.tracer.borrow_mut().start(&headers);
+            let started = shared.tracer.borrow_mut().start(&headers());
             for edit in &started.edits {
                 apply(edit);
             }
-            self.recording = started.recording;
+            self.life = started.recording.map_or(Life::Over, |it| Life::Recorded(Box::new(it)));
         }
         Action::Continue
     }
 
     fn on_log(&mut self) {
-        if let (Some(shared), Some(recording)) = (&self.shared, self.recording.take()) {
+        let Some(shared) = &self.shared else { return };
+        let recording = match core::mem::replace(&mut self.life, Life::Over) {
+            Life::New => start_late(shared),
+            Life::Recorded(recording) => Some(*recording),
+            Life::Over => None,
+        };
+        if let Some(recording) = recording {
             finish(shared, recording);
         }
     }
+}
+
+fn headers() -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
+}
+
+/// A request that ended before its headers reached us, because a filter before ours answered it
+/// (a rate limit, an authorization) or the client left meanwhile. It goes nowhere, so no header
+/// is changed.
+fn start_late(shared: &Shared) -> Option<Recording> {
+    let details = text(&["response", "code_details"]).unwrap_or_default();
+    let headers = headers();
+    if headers.is_empty() || UNTRACED.iter().any(|untraced| details.starts_with(untraced)) {
+        return None;
+    }
+    shared.tracer.borrow_mut().start(&headers).recording
 }
 
 fn apply(edit: &Edit) {
@@ -85,7 +128,7 @@ fn finish(shared: &Shared, recording: Recording) {
         status_code: size(&["response", "code"])
             .and_then(|code| u16::try_from(code).ok())
             .filter(|code| *code != 0),
-        request_size: size(&["request", "size"]).unwrap_or_default(),
+        request_size: request_size(),
         response_size: size(&["response", "size"]).unwrap_or_default(),
         flags: size(&["response", "flags"]).unwrap_or_default(),
         source: address(&["source", "address"]),
@@ -105,6 +148,19 @@ fn finish(shared: &Shared, recording: Recording) {
     drop(tracer);
     if due {
         shared.wake();
+    }
+}
+
+/// Bytes of the request's body that arrived. `request.size` is what content-length promises where
+/// there is one, and Envoy may answer before the body has come; it is enough where it is zero.
+fn request_size() -> u64 {
+    let request = |name| size(&["request", name]);
+    match request("size") {
+        Some(0) => 0,
+        promised => match (request("total_size"), request("headers_bytes")) {
+            (Some(total), Some(headers)) => total.saturating_sub(headers),
+            _ => promised.unwrap_or_default(),
+        },
     }
 }
 

@@ -35,7 +35,7 @@ impl Propagator {
         for format in &self.extract {
             match (format.extract(incoming), &mut winner) {
                 (Ok(Extracted::Context(context)), None) => winner = Some(context),
-                (Ok(Extracted::Context(context)), Some(first)) => keep_debug(first, &context),
+                (Ok(Extracted::Context(context)), Some(first)) => complete(first, &context),
                 (Ok(Extracted::Decision(decision)), _) => {
                     lone_decision = lone_decision.or(Some(decision));
                 }
@@ -82,15 +82,18 @@ impl Propagator {
     }
 }
 
-/// `traceparent` has no debug flag: where another format says that the same sampled trace is one
-/// to debug, it is.
-fn keep_debug(first: &mut TraceContext, other: &TraceContext) {
-    if first.trace_id == other.trace_id
-        && first.decision == Some(Decision::Sample)
-        && other.decision == Some(Decision::Debug)
-    {
-        first.decision = Some(Decision::Debug);
+/// What another format says besides of the same trace: B3 alone may leave the decision open, B3 and
+/// Jaeger alone know debug, `traceparent` alone the random flag.
+fn complete(first: &mut TraceContext, other: &TraceContext) {
+    if first.trace_id != other.trace_id {
+        return;
     }
+    first.flags.random |= other.flags.random;
+    first.decision = match (first.decision, other.decision) {
+        (None, decision) => decision,
+        (Some(Decision::Sample), Some(Decision::Debug)) => Some(Decision::Debug),
+        (decision, _) => decision,
+    };
 }
 
 /// `tracestate` goes on only with the trace that it came in with.

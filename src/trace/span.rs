@@ -45,7 +45,8 @@ pub struct HttpRequest {
     pub scheme: String,
     /// `server.address` with its port as the request names it, without user information.
     pub authority: String,
-    /// `url.path` and `url.query`, the query's values redacted.
+    /// `url.path` and `url.query`, the query's values redacted; as they were before an Envoy on
+    /// the way rewrote them.
     pub path: String,
     /// `user_agent.original`.
     pub user_agent: Option<String>,
@@ -62,6 +63,8 @@ pub struct HttpRequest {
 /// What a gRPC request has besides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrpcRequest {
+    /// `:path`: service and method, redacted like [`HttpRequest::path`].
+    pub path: String,
     /// `content-type`.
     pub content_type: String,
     /// `grpc-timeout`.

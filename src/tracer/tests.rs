@@ -1,1 +1,143 @@
+use super::*;
+use crate::attributes::Service;
+use crate::config::{MeshConfig, PluginConfig, settings};
+use crate::trace::SpanKind;
+use serde_json::Value;
 
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+
+fn tracer(plugin: &str) -> Tracer {
+    let plugin = PluginConfig::parse(plugin.as_bytes()).unwrap();
+    let settings = settings(&plugin, &MeshConfig::default());
+    Tracer::new(&settings, Resource::default(), [3; 32], |_| None)
+}
+
+fn headers(pairs: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+/// The value that an edit gives to a header.
+fn written(started: &Started, name: &str) -> Option<String> {
+    started.edits.iter().find_map(|edit| match edit {
+        Edit::Add(header, value) | Edit::Replace(header, value) if header.name() == name => {
+            Some(value.to_string())
+        }
+        _ => None,
+    })
+}
+
+fn facts() -> Facts {
+    Facts {
+        kind: SpanKind::Server,
+        start_time: 1_000_000,
+        duration: 1_000,
+        protocol: Vec::new(),
+        status_code: Some(200),
+        request_size: 0,
+        response_size: 0,
+        flags: 0,
+        cluster: None,
+        service: Service::from_cluster("s"),
+        source: None,
+        destination: None,
+        upstream: None,
+        upstream_local: None,
+        grpc_status: None,
+        grpc_message: None,
+    }
+}
+
+fn told(tracer: &mut Tracer) -> Vec<(Metric, i64)> {
+    let mut told = Vec::new();
+    tracer.stats.flush(|metric, change| told.push((metric, change)));
+    told
+}
+
+#[test]
+fn a_request_without_context_starts_a_random_trace_by_the_percentage() {
+    for (sampling, flags, sampled) in [(100, "-03", true), (0, "-02", false)] {
+        let mut tracer = tracer(&format!(r#"{{"sampling": {sampling}}}"#));
+        let started = tracer.start(&headers(&[(":path", "/")]));
+        assert!(written(&started, "traceparent").unwrap().ends_with(flags));
+        assert!(written(&started, "x-b3-traceid").is_some());
+        assert_eq!(started.recording.is_some(), sampled);
+        assert_eq!(told(&mut tracer), [(Metric::ContextsStarted, 1)]);
+    }
+}
+
+#[test]
+fn a_context_that_came_in_is_continued_with_its_decision() {
+    for (flags, sampled) in [("01", true), ("00", false)] {
+        let mut tracer = tracer(r#"{"sampling": 50}"#);
+        let started = tracer.start(&headers(&[("traceparent", &format!("{TRACEPARENT}-{flags}"))]));
+        let out = written(&started, "traceparent").unwrap();
+        assert_eq!(out[..36], TRACEPARENT[..36], "the trace id is kept");
+        assert_ne!(out[36..52], TRACEPARENT[36..52], "the span id is new");
+        assert_eq!(out[53..], *flags);
+        assert_eq!(started.recording.is_some(), sampled);
+        assert_eq!(told(&mut tracer), [(Metric::ContextsContinued, 1)]);
+    }
+}
+
+#[test]
+fn a_decision_without_ids_is_honoured_for_a_new_trace() {
+    for (b3, sampling, sampled) in [("0", 100, false), ("1", 0, true), ("d", 0, true)] {
+        let mut tracer = tracer(&format!(r#"{{"sampling": {sampling}}}"#));
+        let started = tracer.start(&headers(&[("b3", b3)]));
+        assert_eq!(started.recording.is_some(), sampled, "{b3}");
+        assert_eq!(told(&mut tracer), [(Metric::ContextsStarted, 1)]);
+    }
+}
+
+#[test]
+fn a_malformed_context_is_counted_and_a_trace_started() {
+    let mut tracer = tracer("");
+    let started = tracer.start(&headers(&[("traceparent", "garbage"), ("tracestate", "a=1")]));
+    assert!(written(&started, "traceparent").is_some());
+    assert!(started.edits.contains(&Edit::Remove(crate::propagation::Header::Tracestate)));
+    assert_eq!(told(&mut tracer), [(Metric::ContextsStarted, 1), (Metric::ContextsMalformed, 1)]);
+}
+
+#[test]
+fn the_exported_span_is_the_one_that_the_headers_named() {
+    let mut tracer = tracer(r#"{"sampling": 100, "batch": {"interval": "10ms"}}"#);
+    let started = tracer.start(&headers(&[
+        ("traceparent", &format!("{TRACEPARENT}-01")),
+        (":method", "GET"),
+        (":path", "/"),
+    ]));
+    let span_id = written(&started, "x-b3-spanid").unwrap();
+    tracer.finish(started.recording.unwrap(), facts());
+    let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
+    let spans: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(spans[0]["id"], span_id);
+    assert_eq!(spans[0]["parentId"], "00f067aa0ba902b7");
+    assert_eq!(spans[0]["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(spans[0]["kind"], "SERVER");
+}
+
+#[test]
+fn debug_reaches_the_span() {
+    let mut tracer = tracer(r#"{"sampling": 0}"#);
+    let started = tracer.start(&headers(&[("b3", "d")]));
+    tracer.finish(started.recording.unwrap(), facts());
+    let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
+    let spans: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(spans[0]["debug"], true);
+}
+
+#[test]
+fn two_proxies_decide_alike_for_the_same_trace() {
+    let decide = |seed: u8, trace: &str| {
+        let plugin = PluginConfig::parse(br#"{"sampling": 50}"#).unwrap();
+        let settings = settings(&plugin, &MeshConfig::default());
+        let mut tracer = Tracer::new(&settings, Resource::default(), [seed; 32], |_| None);
+        tracer.start(&headers(&[("b3", &format!("{trace}-00f067aa0ba902b7"))])).recording.is_some()
+    };
+    let mut ids = IdGenerator::new([5; 32]);
+    for _ in 0..200 {
+        let hex = ids.trace_id().hex();
+        let trace = core::str::from_utf8(&hex).unwrap();
+        assert_eq!(decide(1, trace), decide(2, trace), "{trace}");
+    }
+}

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Union
+from typing import Any
 
 import yaml
 
 Config = dict[str, Any]
 Address = tuple[str, int]
-PluginConfiguration = Union[Mapping[str, Any], str]
+PluginConfiguration = Mapping[str, Any] | str
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVOY_FOLDER = REPOSITORY / "envoy"
@@ -127,4 +128,14 @@ def merge_node_metadata(config: Config, metadata: Mapping[str, Any]) -> Config:
             node.pop(key, None)
         else:
             node[key] = copy.deepcopy(value)
+    return config
+
+
+def use_http2(config: Config, *names: str) -> Config:
+    """Speak HTTP/2 to these clusters."""
+    kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {"@type": f"type.googleapis.com/{kind}", "explicit_http_config": {"http2_protocol_options": {}}}
+    for cluster in clusters(config):
+        if cluster["name"] in names:
+            cluster["typed_extension_protocol_options"] = {kind: options}
     return config

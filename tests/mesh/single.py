@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from . import config as configuration
 from .background import BackgroundLoop
 from .config import Config, PluginConfiguration
+from .ecds import DiscoveredPlugin
 from .envoy import Envoy, wait_for
+from .http2 import Http2Upstream, grpc_request, http2_request
 from .processes import new_run_folder
 from .receiver import Receiver, Span
 from .requests import Connection, Response, request
@@ -28,6 +32,9 @@ class SingleProxy:
 
     `config` is the plugin configuration: a dict (spans are then sent every 50 ms unless
     it says `batch`), or text that goes in raw; None is {"sampling": 100}.
+    `http2` makes an upstream that speaks HTTP/2; clients may speak either all the same.
+    `ecds` delivers the plugin configuration as Istio does, and `reconfigure` changes it.
+    `environment` is the VM's, `process_environment` that of Envoy itself.
     `change` edits the Envoy configuration last, for routes, clusters, other filters.
     """
 
@@ -38,9 +45,12 @@ class SingleProxy:
         node_metadata: Mapping[str, Any] | None = None,
         concurrency: int = 1,
         upstream: Answering | Upstream = Answer(),
+        http2: bool = False,
+        ecds: bool = False,
         tracer: str = "meshspan",
         failure_policy: str | None = None,
         environment: Mapping[str, str] | None = None,
+        process_environment: Mapping[str, str] | None = None,
         change: Callable[[Config], Any] | None = None,
         log_level: str = "warning",
         folder: Path | None = None,
@@ -48,35 +58,58 @@ class SingleProxy:
     ) -> None:
         self.direction = direction
         self.folder = folder or new_run_folder()
+        self._own_folder = folder is None
         self._tracer = tracer
         self._own_loop = None if loop else BackgroundLoop("single proxy")
         self._loop = loop or self._own_loop
         assert self._loop is not None
         self.receiver = Receiver(self._loop)
-        self.upstream = upstream if isinstance(upstream, Upstream) else Upstream(self._loop, upstream)
-        wanted = {"sampling": 100} if config is None else config
-        if not isinstance(wanted, str):
-            wanted = {"batch": {"interval": "50ms"}, **wanted}
+        if not isinstance(upstream, Upstream):
+            upstream = (Http2Upstream if http2 else Upstream)(self._loop, upstream)
+        self.upstream = upstream
         envoy_config = self._base_config()
         configuration.set_module(envoy_config, failure_policy=failure_policy, environment=environment)
-        configuration.set_plugin_configuration(envoy_config, wanted)
+        wanted = {"sampling": 100} if config is None else config
+        configuration.set_plugin_configuration(envoy_config, _sent_soon(wanted))
         configuration.merge_node_metadata(envoy_config, node_metadata or {})
         set_tracer(envoy_config, tracer)
         set_native_flush(envoy_config, 1, 100)
         if change is not None:
             change(envoy_config)
-        self.config = envoy_config
         name = f"proxy-{direction}-{id(self):x}"
-        self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level)
+        self._discovered = DiscoveredPlugin(envoy_config, self.folder, name) if ecds else None
+        self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level, process_environment)
 
     def _base_config(self) -> Config:
         config = configuration.load("dockebi")
         wanted = LISTENERS[self.direction]
         kept = [one for one in configuration.listeners(config) if one["name"] == wanted]
         config["static_resources"]["listeners"] = kept
+        if isinstance(self.upstream, Http2Upstream):
+            services = [one["name"] for one in configuration.clusters(config) if one["name"] != "zipkin"]
+            configuration.use_http2(config, *services)
         upstream = ("127.0.0.1", self.upstream.port)
         endpoints = {("127.0.0.1", 8080): upstream, ("dockebi-storage", 15006): upstream}
         return configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", self.receiver.port)})
+
+    def reconfigure(self, config: PluginConfiguration) -> bool:
+        """Change the plugin configuration live (needs `ecds=True`); whether Envoy took it."""
+        assert self._discovered is not None, "make the proxy with ecds=True"
+        before = self._config_updates()
+        self._discovered.put(_sent_soon(config))
+        wait_for(lambda: self._config_updates() != before, what="Envoy's word on the configuration")
+        # The statistics are the main thread's; the workers get it a moment later.
+        time.sleep(0.1)
+        return self._config_updates()[0] > before[0]
+
+    def _config_updates(self) -> tuple[int, int]:
+        """How many plugin configurations Envoy has taken and how many it has refused."""
+        stats = self.envoy.stats("extension_config_discovery.")
+        counts = [
+            sum(value for name, value in stats.items() if name.endswith(ending))
+            for ending in (".update_success", ".update_rejected")
+        ]
+        return counts[0], counts[1]
 
     @property
     def port(self) -> int:
@@ -87,6 +120,16 @@ class SingleProxy:
         """Send one request: `proxy.request("GET", "/x", headers=[("b3", "0"), (b"x", b"\\xff")])`."""
         named.setdefault("host", HOSTS[self.direction])
         return request(self.port, *arguments, **named)
+
+    def http2_request(self, *arguments: Any, **named: Any) -> Response:
+        """Like `request`, over HTTP/2."""
+        named.setdefault("host", HOSTS[self.direction])
+        return http2_request(self.port, *arguments, **named)
+
+    def grpc_request(self, path: str, headers: Any = (), **named: Any) -> Response:
+        """Call a gRPC method; `upstream.answer = grpc_answer(status=14)` says what comes back."""
+        named.setdefault("host", HOSTS[self.direction])
+        return grpc_request(self.port, path, headers, **named)
 
     def connection(self) -> Connection:
         """A connection to send several requests over, or half of one."""
@@ -149,4 +192,10 @@ class SingleProxy:
         self.receiver.stop()
         if self._own_loop is not None:
             self._own_loop.stop()
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
         return code
+
+
+def _sent_soon(config: PluginConfiguration) -> PluginConfiguration:
+    return config if isinstance(config, str) else {"batch": {"interval": "50ms"}, **config}

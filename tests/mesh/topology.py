@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from . import config as configuration
 from .background import BackgroundLoop
@@ -23,6 +25,7 @@ STORAGE_URL = "http://dockebi-storage.demo.svc.cluster.local:8080"
 class Mesh:
     """A running mesh; use it as a context manager, it starts leaf first.
 
+    `plugin` is the plugin configuration of all proxies, `plugins` that of some by name.
     `collector_port` is where spans go; None starts the built-in receiver.
     `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
     """
@@ -32,6 +35,7 @@ class Mesh:
         tracer: str = "meshspan",
         sampling: float | None = None,
         plugin: PluginConfiguration | None = None,
+        plugins: Mapping[str, PluginConfiguration] | None = None,
         collector_port: int | None = None,
         node_metadata: Mapping[str, Any] | None = None,
         failure_policy: str | None = None,
@@ -40,11 +44,13 @@ class Mesh:
         folder: Path | None = None,
     ) -> None:
         self.folder = folder or new_run_folder()
+        self._own_folder = folder is None
         self.envoys: dict[str, Envoy] = {}
         self.receiver: Receiver | None = None
         self._tracer = tracer
         self._sampling = sampling
         self._plugin = plugin
+        self._plugins = plugins or {}
         self._node_metadata = node_metadata or {}
         self._failure_policy = failure_policy
         self._concurrency = concurrency
@@ -102,7 +108,9 @@ class Mesh:
     def _start_envoy(self, name: str, endpoints: Mapping[Address, Address]) -> Envoy:
         config = configuration.relocate(configuration.load(name), endpoints)
         configuration.set_module(config, failure_policy=self._failure_policy)
-        plugin = configuration.plugin_configuration(config) if self._plugin is None else self._plugin
+        plugin = self._plugins.get(name, self._plugin)
+        if plugin is None:
+            plugin = configuration.plugin_configuration(config)
         if self._sampling is not None and not isinstance(plugin, str):
             plugin = {**plugin, "sampling": self._sampling}
         configuration.set_plugin_configuration(config, plugin)
@@ -126,6 +134,16 @@ class Mesh:
         """One statistic summed over all Envoys."""
         return sum(envoy.stats(name).get(name, 0) for envoy in self.envoys.values())
 
+    def pids(self) -> list[int]:
+        """The process ids of all that runs besides this process."""
+        envoys = [envoy.pid for envoy in self.envoys.values()]
+        return [*envoys, *(application.pid for application in self._applications)]
+
+    def stop_application(self, name: str) -> None:
+        """End a service's application; its sidecar then answers 503."""
+        (application,) = [one for one in self._applications if one.name == f"{name}-application"]
+        application.stop()
+
     def stop(self) -> None:
         """Stop what runs, the gateway first, so that no request is cut off."""
         for envoy in reversed(list(self.envoys.values())):
@@ -140,8 +158,11 @@ class Mesh:
     def __enter__(self) -> Mesh:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.stop()
+        # After an error the logs are what one wants to see.
+        if self._own_folder and kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _listen() -> socket.socket:
