@@ -90,8 +90,8 @@ w3c: build $(VENV)/whole ## the W3C's own suite, which you clone: SUITE=/path/to
 	@$(RUN) -m mesh.w3c $(SUITE) $(if $(CONFIG),--config '$(CONFIG)')
 
 .PHONY: bench
-bench: build $(VENV)/whole debian-packages ## what tracing costs a request
-	@$(RUN) -m mesh.bench
+bench: build $(VENV)/whole debian-packages ## what tracing costs a request (BENCH="--quick" or other options)
+	@$(RUN) -m mesh.bench $(BENCH)
 
 # Programs that tests and benchmarks run, and the Debian packages that they come from.
 PROGRAMS := chromium:chromium valgrind:valgrind h2load:nghttp2-client java:default-jre-headless

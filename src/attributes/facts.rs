@@ -30,11 +30,12 @@ pub struct Facts {
     pub service: Option<Service>,
     /// Who called this proxy.
     pub source: Option<SocketAddr>,
-    /// The address that was called.
+    /// The address that was called; of a client's call only where nothing else tells its own.
     pub destination: Option<SocketAddr>,
-    /// The upstream host.
+    /// The upstream host, of a client's call.
     pub upstream: Option<SocketAddr>,
-    /// This proxy's end of the connection to the upstream host.
+    /// This proxy's end of the connection to the upstream host, of a client's call, where the
+    /// resource has no address.
     pub upstream_local: Option<SocketAddr>,
     /// `grpc-status` of the answer's trailers or headers.
     pub grpc_status: Option<Vec<u8>>,

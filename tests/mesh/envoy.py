@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,11 +57,17 @@ class Envoy:
         concurrency: int = 1,
         log_level: str = "warning",
         environment: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+        start_timeout: float = 30.0,
     ) -> None:
+        """Start it and wait until it serves; `under` is a program that runs it, with its options."""
         self.name = name
         self._admin_file = folder / f"{name}.admin"
+        # An earlier Envoy of this name would have us ask at its port for ever.
+        self._admin_file.unlink(missing_ok=True)
         self.config_path = _write(folder, name, config)
         command, orphan_signal = envoy_command(folder, environment or ())
+        command = [*under, *command]
         command += ["-c", str(self.config_path), "--concurrency", str(concurrency)]
         # No hot restart: with it, Envoys with the same base id would share memory.
         command += ["--disable-hot-restart", "--admin-address-path", str(self._admin_file)]
@@ -70,7 +76,7 @@ class Envoy:
         self.admin_port = 0
         self.ports: dict[str, int] = {}
         try:
-            self.process.wait_until(self._is_live, what="live")
+            self.process.wait_until(self._is_live, start_timeout, "live")
             self.ports = self._listener_ports()
         except BaseException:
             self.stop()

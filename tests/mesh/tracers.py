@@ -10,7 +10,7 @@ from typing import Any
 
 from .config import WASM_TYPE, Config, connection_managers, plugin_configuration
 
-TRACERS = ("meshspan", "native-zipkin", "none")
+TRACERS = ("meshspan", "native-zipkin", "native-opentelemetry", "none")
 
 NATIVE_ZIPKIN = {
     "name": "envoy.tracers.zipkin",
@@ -24,6 +24,18 @@ NATIVE_ZIPKIN = {
         "shared_span_context": False,
     },
 }
+
+NATIVE_OPENTELEMETRY = {
+    "name": "envoy.tracers.opentelemetry",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+        "service_name": "dockebi.demo",
+        # HTTP, so that every tracer reaches the same cluster the same way.
+        "http_service": {"http_uri": {"uri": "http://zipkin/v1/traces", "cluster": "zipkin", "timeout": "5s"}},
+    },
+}
+
+_NATIVE = {"native-zipkin": NATIVE_ZIPKIN, "native-opentelemetry": NATIVE_OPENTELEMETRY}
 
 
 def set_tracer(config: Config, tracer: str, sampling: float | None = None) -> Config:
@@ -40,9 +52,9 @@ def set_tracer(config: Config, tracer: str, sampling: float | None = None) -> Co
             for http_filter in manager["http_filters"]
             if http_filter.get("typed_config", {}).get("@type") != WASM_TYPE
         ]
-        if tracer == "native-zipkin":
+        if tracer in _NATIVE:
             manager["tracing"] = {
-                "provider": NATIVE_ZIPKIN,
+                "provider": _NATIVE[tracer],
                 "client_sampling": {"value": 100},
                 "random_sampling": {"value": percentage},
                 "overall_sampling": {"value": 100},
