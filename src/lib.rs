@@ -3,6 +3,8 @@
 //! The modules are the stations that a request passes, in this order; each knows those before it
 //! and none after it. Only `host` names `proxy_wasm`, and it is compiled for wasm alone.
 
+mod pairs;
+
 pub mod config;
 pub mod trace;
 

@@ -33,13 +33,13 @@ impl Recording {
     pub fn begin(
         context: TraceContext,
         decision: Decision,
-        headers: &[(String, Vec<u8>)],
+        headers: &[(&[u8], &[u8])],
         tags: &CustomTags,
         caps: Caps,
     ) -> Self {
         let header = |name: &str| {
-            let found = headers.iter().find(|(key, _)| key == name);
-            found.map(|(_, value)| value.as_slice())
+            let found = headers.iter().find(|(key, _)| *key == name.as_bytes());
+            found.map(|(_, value)| *value)
         };
         let tag = |name: &str| header(name).map(|value| text::text(value, caps.tag));
         let path = |value: Option<&[u8]>| text::path(value.unwrap_or_default(), caps.path);

@@ -15,7 +15,7 @@ fn context() -> TraceContext {
 }
 
 fn begin(headers: &[(&str, &[u8])], decision: Decision) -> Recording {
-    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), *value)).collect();
     Recording::begin(context(), decision, &headers, &CustomTags::default(), CAPS)
 }
 
@@ -163,7 +163,7 @@ fn ids_times_and_debug_are_those_of_the_request() {
 fn custom_tags_come_from_the_request_that_began() {
     let tag = CustomTag { name: "account".to_owned(), source: TagSource::Header { name: "x-account-id".to_owned(), default: None } };
     let tags = CustomTags::new(&[tag], 64, |_| None);
-    let headers = [("x-account-id".to_owned(), b"first".to_vec()), ("x-account-id".to_owned(), b"second".to_vec())];
+    let headers = [(&b"x-account-id"[..], &b"first"[..]), (b"x-account-id", b"second")];
     let recording = Recording::begin(context(), Decision::Sample, &headers, &tags, CAPS);
     let span = recording.finish(facts(), &resource(), &mut ServiceNames::default(), &tags, CAPS);
     assert_eq!(span.custom_tags, [("account", "first".into())]);

@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::error::{ConfigError, echo};
 use super::field::{Field, join};
 use super::plugin::MAX_TAG_LENGTH;
-use super::{CustomTag, Percentage, custom_tag, pairs};
+use super::{CustomTag, Percentage, custom_tag};
+use crate::pairs;
 
 const SAMPLING: &str = "PROXY_CONFIG.tracing.sampling";
 const CUSTOM_TAGS: &str = "PROXY_CONFIG.tracing.customTags";

@@ -13,7 +13,6 @@ mod format;
 mod header;
 mod json;
 mod mesh;
-mod pairs;
 mod percentage;
 mod plugin;
 mod settings;

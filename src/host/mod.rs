@@ -4,6 +4,7 @@
 //! Only the byte forms of the SDK's calls are used, from its `hostcalls`: the `String` forms and
 //! `Context::get_property` panic on values that Envoy does give.
 
+mod abi;
 mod attributes;
 mod configuration;
 mod metrics;

@@ -1,8 +1,10 @@
 //! The context of one request.
 
+use super::abi;
 use super::attributes::{address, bytes, number, size, text};
 use super::shared::Shared;
 use crate::attributes::{Facts, Naming, Recording};
+use crate::pairs;
 use crate::propagation::Edit;
 use crate::trace::SpanKind;
 use proxy_wasm::hostcalls;
@@ -52,8 +54,9 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        if let Some(shared) = &self.shared {
-            let started = shared.tracer.borrow_mut().start(&headers());
+        let bytes = abi::request_headers();
+        if let (Some(shared), Some(headers)) = (&self.shared, pairs::parse(&bytes)) {
+            let started = shared.tracer.borrow_mut().start(&headers);
             for edit in &started.edits {
                 apply(edit);
             }
@@ -75,17 +78,14 @@ impl HttpContext for Request {
     }
 }
 
-fn headers() -> Vec<(String, Vec<u8>)> {
-    hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
-}
-
 /// A request that ended before its headers reached us, because a filter before ours answered it
 /// (a rate limit, an authorization) or the client left meanwhile. It goes nowhere, so no header
 /// is changed.
 fn start_late(shared: &Shared) -> Option<Recording> {
     let details = text(&["response", "code_details"]).unwrap_or_default();
-    let headers = headers();
-    if headers.is_empty() || UNTRACED.iter().any(|untraced| details.starts_with(untraced)) {
+    let bytes = abi::request_headers();
+    let headers = pairs::parse(&bytes).filter(|headers| !headers.is_empty())?;
+    if UNTRACED.iter().any(|untraced| details.starts_with(untraced)) {
         return None;
     }
     shared.tracer.borrow_mut().start(&headers).recording

@@ -58,10 +58,8 @@ impl Tracer {
     }
 
     /// Continues the trace that came in with these lower-case headers, or starts one.
-    pub fn start(&mut self, headers: &[(String, Vec<u8>)]) -> Started {
-        let incoming = Incoming::collect(
-            headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())),
-        );
+    pub fn start(&mut self, headers: &[(&[u8], &[u8])]) -> Started {
+        let incoming = Incoming::collect(headers.iter().copied());
         let extraction = self.propagator.extract(&incoming);
         if extraction.malformed {
             self.stats.add(Metric::ContextsMalformed, 1);

@@ -12,8 +12,8 @@ fn tracer(plugin: &str) -> Tracer {
     Tracer::new(&settings, Resource::default(), [3; 32], |_| None)
 }
 
-fn headers(pairs: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+fn headers<'h>(pairs: &[(&'h str, &'h str)]) -> Vec<(&'h [u8], &'h [u8])> {
+    pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
 }
 
 /// The value that an edit gives to a header.

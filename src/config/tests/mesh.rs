@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::NodeMetadata;
-use crate::config::pairs::encode;
+use crate::pairs::encode;
 
 /// Node metadata: property to bytes, below `PROXY_CONFIG.tracing`.
 #[derive(Default)]
