@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any, Callable, Mapping
@@ -14,7 +15,7 @@ from .envoy import Envoy, wait_for
 from .http2 import Http2Upstream, grpc_request, http2_request
 from .processes import new_run_folder
 from .receiver import Receiver, Span
-from .requests import Connection, Response, request
+from .requests import Connection, Response, request, request_bytes
 from .tracers import set_native_flush, set_tracer
 from .upstream import Answer, Answering, Upstream
 
@@ -23,6 +24,8 @@ HOSTS = {
     "inbound": "dockebi.demo.svc.cluster.local:8080",
     "outbound": "dockebi-storage.demo.svc.cluster.local:8080",
 }
+
+_NUMBERS = itertools.count(1)
 
 
 class SingleProxy:
@@ -71,7 +74,8 @@ class SingleProxy:
         set_native_flush(envoy_config, 1, 100)
         if change is not None:
             change(envoy_config)
-        name = f"proxy-{direction}-{id(self):x}"
+        # A name of its own in the run folder: Envoy's port is read from a file by this name.
+        name = f"proxy-{direction}-{next(_NUMBERS)}"
         self._discovered = DiscoveredPlugin(envoy_config, self.folder, name) if ecds else None
         self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level)
 
@@ -129,6 +133,14 @@ class SingleProxy:
     def connection(self) -> Connection:
         """A connection to send several requests over, or half of one."""
         return Connection(self.port)
+
+    def leave(self, *arguments: Any, **named: Any) -> None:
+        """Send one request and go away when the upstream has it; its answer must take its time."""
+        before = len(self.upstream.requests)
+        named.setdefault("host", HOSTS[self.direction])
+        with self.connection() as connection:
+            connection.send(request_bytes(*arguments, **named))
+            self.upstream.wait_for(before + 1)
 
     def forwarded(self, *arguments: Any, **named: Any) -> dict[bytes, list[bytes]]:
         """Send one request; the headers that the upstream got of it, by name."""
