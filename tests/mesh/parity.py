@@ -54,6 +54,22 @@ def health_check_filter(path: str) -> dict[str, Any]:
     return {"name": "health", "typed_config": {**typed, "pass_through_mode": False, "headers": headers}}
 
 
+_RATE_LIMIT = _TYPE + "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+
+
+def rate_limit_filter(name: str) -> dict[str, Any]:
+    """A local rate limit that limits nothing but routes with a `rate_limit` for this name."""
+    return {"name": name, "typed_config": {"@type": _RATE_LIMIT, "stat_prefix": name}}
+
+
+def rate_limit(requests: int) -> dict[str, Any]:
+    """So many requests an hour, 429 after these."""
+    always = {"default_value": {"numerator": 100}}
+    bucket = {"max_tokens": requests, "tokens_per_fill": requests, "fill_interval": "3600s"}
+    limit = {"@type": _RATE_LIMIT, "stat_prefix": "limit", "token_bucket": bucket}
+    return {**limit, "filter_enabled": always, "filter_enforced": always}
+
+
 def add_cluster(config: Config, name: str, like: str, port: int | None = None, **more: Any) -> None:
     """Add a cluster like another one, at another port of this machine if given."""
     cluster = copy.deepcopy(next(one for one in clusters(config) if one["name"] == like))
@@ -79,7 +95,7 @@ def parity_routes(istio_tags: Mapping[str, str], bare: bool) -> Callable[[Config
             if cluster["name"] == own:
                 http1 = {"http_protocol_options": {"enable_trailers": True}}
                 options = {"@type": _TYPE + _OPTIONS, "explicit_http_config": http1}
-                cluster["typed_extension_protocol_options"] = {_OPTIONS: options}
+                cluster.setdefault("typed_extension_protocol_options", {_OPTIONS: options})
         add_cluster(config, "refused", own, CLOSED_PORT)
         add_cluster(config, "alt-stat-name", own, alt_stat_name="observed")
         for manager in connection_managers(config):
