@@ -26,6 +26,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (SPAN: show the tags of this span)"
+	@echo "  make e2e PYTEST='tests/e2e/test_mesh.py -k demo'   (only some tests)"
 	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, MESHSPAN_CACHE= override what is fetched"
 
 .PHONY: build
@@ -62,6 +63,10 @@ demo: build $(VENV)/whole ## requests through a real mesh: a trace, the service 
 up: build $(VENV)/whole ## the mesh and a real Zipkin, running until Ctrl-C
 	@$(DEMO) --backend zipkin --keep
 
+.PHONY: screenshots
+screenshots: build $(VENV)/whole debian-packages ## pictures of Zipkin's web page, into docs/
+	@$(DEMO) --backend zipkin --pictures docs
+
 .PHONY: test
 test: lint unit e2e ## everything: lint, unit tests, tests in a real Envoy and a real Zipkin
 
@@ -77,7 +82,7 @@ unit: ## the unit tests
 
 .PHONY: e2e
 e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin
-	@$(RUN) -m pytest tests/e2e $(PYTEST)
+	@$(RUN) -m pytest $(or $(PYTEST),tests/e2e)
 
 .PHONY: w3c
 w3c: build $(VENV)/whole ## the W3C's own suite, which you clone: SUITE=/path/to/trace-context

@@ -7,6 +7,7 @@ use crate::config::{BatchLimits, QueueLimits};
 use crate::stats::{Metric, Stats};
 use crate::trace::Span;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 /// What a span costs in memory beyond its bytes: its place in the queue and the allocator's own.
 const SPAN_OVERHEAD: usize = 64;
@@ -19,6 +20,13 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// The pause after the first failure, in nanoseconds; each further one doubles it.
 const FIRST_PAUSE: u64 = 1_000_000_000;
+
+/// A span in the queue.
+struct Queued {
+    encoded: Vec<u8>,
+    /// When it ended, in nanoseconds since the epoch.
+    end: u64,
+}
 
 /// Spans that are sent together.
 #[derive(Debug)]
@@ -65,13 +73,11 @@ pub struct Exporter {
     encoder: Box<dyn Encoder>,
     queue_limits: QueueLimits,
     batch_limits: BatchLimits,
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Queued>,
     again: VecDeque<Batch>,
     in_flight: HashMap<u32, Batch>,
     waiting_spans: usize,
     waiting_bytes: usize,
-    /// When the oldest span in the queue has waited for the interval, in nanoseconds.
-    flush_at: u64,
     failures: u32,
     paused_until: u64,
 }
@@ -88,7 +94,6 @@ impl Exporter {
             in_flight: HashMap::new(),
             waiting_spans: 0,
             waiting_bytes: 0,
-            flush_at: 0,
             failures: 0,
             paused_until: 0,
         }
@@ -106,13 +111,9 @@ impl Exporter {
         {
             stats.add(Metric::SpansDroppedQueueFull, 1);
         } else {
-            if self.queue.is_empty() {
-                let interval = self.batch_limits.interval.as_nanos();
-                let end = span.start_time.saturating_add(span.duration);
-                self.flush_at = end.saturating_add(u64::try_from(interval).unwrap_or(u64::MAX));
-            }
             self.wait(1, cost, stats);
-            self.queue.push_back(encoded);
+            let end = span.start_time.saturating_add(span.duration);
+            self.queue.push_back(Queued { encoded, end });
         }
     }
 
@@ -143,21 +144,26 @@ impl Exporter {
         }
         let batch = match self.again.pop_front() {
             Some(batch) => batch,
-            None if self.queue.is_empty() || (horizon <= self.flush_at && !self.is_due()) => {
-                return None;
-            }
-            None => {
+            None if self.is_due() || self.oldest_waited_by(horizon) => {
                 let count = self.batch_limits.max_spans.min(self.queue.len());
-                Batch { spans: self.queue.drain(..count).collect(), attempts: 0 }
+                let spans = self.queue.drain(..count).map(|queued| queued.encoded);
+                Batch { spans: spans.collect(), attempts: 0 }
             }
+            None => return None,
         };
         let body = self.encoder.batch(&batch.spans);
         Some((batch, body))
     }
 
-    /// From now on no batch waits for its interval.
+    /// Whether some span's interval ends before `horizon`.
+    fn oldest_waited_by(&self, horizon: u64) -> bool {
+        let interval = u64::try_from(self.batch_limits.interval.as_nanos()).unwrap_or(u64::MAX);
+        self.queue.front().is_some_and(|oldest| oldest.end.saturating_add(interval) < horizon)
+    }
+
+    /// From now on no span waits for its interval.
     pub fn flush(&mut self) {
-        self.flush_at = 0;
+        self.batch_limits.interval = Duration::ZERO;
     }
 
     /// The `content-type` of the bodies.

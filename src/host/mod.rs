@@ -9,6 +9,7 @@ mod configuration;
 mod metrics;
 mod request;
 mod root;
+mod shared;
 
 use proxy_wasm::types::LogLevel;
 use root::Root;

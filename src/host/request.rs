@@ -1,7 +1,7 @@
 //! The context of one request.
 
 use super::attributes::{address, bytes, number, size, text};
-use super::root::Shared;
+use super::shared::Shared;
 use crate::attributes::{Facts, Naming, Recording};
 use crate::propagation::Edit;
 use crate::trace::SpanKind;

@@ -1,8 +1,10 @@
-//! The root context: one for each worker and configuration. It owns the tracer and sends what the tracer's exporter has ready.
+//! The root context: one for each worker and configuration. It owns the tracer, and sends what the
+//! tracer's exporter has ready.
 
 use super::configuration::{self, InForce};
 use super::metrics::Metrics;
 use super::request::Request;
+use super::shared::Shared;
 use crate::config::{Collector, Settings};
 use crate::export::Answer;
 use crate::stats::{LogLimit, Metric};
@@ -10,32 +12,11 @@ use crate::tracer::Tracer;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// How often counters are told to Envoy and the queue is looked after, at the least.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
-
-/// The tick that is asked for when a batch is full: callouts have to be made from the root
-/// context, and this is the soonest that Envoy comes back to it.
-const SOON: Duration = Duration::from_millis(1);
-
-/// What the requests of one root context share with it.
-pub(super) struct Shared {
-    pub(super) tracer: RefCell<Tracer>,
-    soon: Cell<bool>,
-}
-
-impl Shared {
-    /// Asks for a tick at once, so that a full batch leaves.
-    pub(super) fn wake(&self) {
-        if !self.soon.replace(true) {
-            // Also in a request's context this sets the root context's tick.
-            let _ = hostcalls::set_tick_period(SOON);
-        }
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Root {
@@ -103,7 +84,7 @@ impl Running {
         metrics.set(Metric::ConfigurationInvalid, u64::from(!plugin_is_valid));
         let tick = settings.batch.interval.min(LONGEST_TICK);
         let _ = hostcalls::set_tick_period(tick);
-        let shared = Shared { tracer: RefCell::new(tracer(&settings)), soon: Cell::new(false) };
+        let shared = Shared::new(tracer(&settings));
         Self {
             shared: Rc::new(shared),
             metrics,
@@ -115,19 +96,18 @@ impl Running {
     }
 
     fn tick(&mut self) {
-        if self.shared.soon.replace(false) {
-            let _ = hostcalls::set_tick_period(self.tick);
-        }
-        self.send();
+        // An early tick is for what is full; the rest has its own.
+        let ahead = if self.shared.woken(self.tick) { Duration::ZERO } else { self.tick };
+        self.send(ahead);
         self.end_if_drained();
     }
 
-    /// Sends every batch that is ready.
-    fn send(&mut self) {
+    /// Sends every batch that is full or whose interval ends within `ahead`.
+    fn send(&mut self, ahead: Duration) {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = now();
-        let horizon = now.saturating_add(nanoseconds(self.tick));
+        let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
             match self.collector.call(exporter.content_type(), &body) {
                 Ok(token) => exporter.sent(token, batch, stats),
@@ -156,7 +136,9 @@ impl Running {
             let Tracer { exporter, stats, .. } = &mut *tracer;
             exporter.answered(token, answer, now, stats);
         }
-        self.send();
+        // What is not full can wait for the tick; else each answer would take the few spans along
+        // that have come since.
+        self.send(Duration::ZERO);
         self.end_if_drained();
     }
 
@@ -164,7 +146,7 @@ impl Running {
     fn drain(&mut self) -> bool {
         self.draining = true;
         self.shared.tracer.borrow_mut().exporter.flush();
-        self.send();
+        self.send(self.tick);
         self.shared.tracer.borrow().exporter.is_empty()
     }
 

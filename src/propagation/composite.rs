@@ -82,16 +82,18 @@ impl Propagator {
     }
 }
 
-/// No format carries everything: `traceparent` has no debug flag, the others none for random ids.
-/// What another format says of the same trace is kept, where it does not contradict the first.
+/// What another format says besides of the same trace: B3 alone may leave the decision open, B3 and
+/// Jaeger alone know debug, `traceparent` alone the random flag.
 fn complete(first: &mut TraceContext, other: &TraceContext) {
     if first.trace_id != other.trace_id {
         return;
     }
     first.flags.random |= other.flags.random;
-    if first.decision == Some(Decision::Sample) && other.decision == Some(Decision::Debug) {
-        first.decision = Some(Decision::Debug);
-    }
+    first.decision = match (first.decision, other.decision) {
+        (None, decision) => decision,
+        (Some(Decision::Sample), Some(Decision::Debug)) => Some(Decision::Debug),
+        (decision, _) => decision,
+    };
 }
 
 /// `tracestate` goes on only with the trace that it came in with.

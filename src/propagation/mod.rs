@@ -58,7 +58,7 @@ pub struct Malformed;
 
 /// Appends hex digits, which are ASCII.
 fn push_hex(value: &mut String, digits: &[u8]) {
-    value.extend(digits.iter().map(|digit| char::from(*digit)));
+    value.push_str(core::str::from_utf8(digits).unwrap_or_default());
 }
 
 fn hex_string(digits: &[u8]) -> String {

@@ -277,6 +277,10 @@ fn the_first_valid_context_in_the_configured_order_wins() {
         ("the random flag is kept beside another format", other_order, "traceparent: 00-TRACE-SPAN-02\nb3: TRACE-SPAN-0", Extracted::Context(random(context(DROP))), false),
         ("the random flag of another trace is not", other_order, "traceparent: 00-TRACE-SPAN-02\nb3: SHORT-SPAN-0", Extracted::Context(short(DROP)), false),
         ("debug of another trace is not", ORDER, "traceparent: 00-TRACE-SPAN-01\nb3: SHORT-SPAN-d", Extracted::Context(context(SAMPLE)), false),
+        ("a decision of the same trace is kept", other_order, "b3: TRACE-SPAN\ntraceparent: 00-TRACE-SPAN-00", Extracted::Context(context(DROP)), false),
+        ("a decision of another trace is not", other_order, "b3: TRACE-SPAN\ntraceparent: 00-0000000000000000SHORT-SPAN-00", Extracted::Context(context(None)), false),
+        ("the random flag of the same trace is kept", other_order, "b3: TRACE-SPAN-1\ntraceparent: 00-TRACE-SPAN-03", Extracted::Context(random(context(SAMPLE))), false),
+        ("the random flag of another trace is not", other_order, "b3: SHORT-SPAN-1\ntraceparent: 00-TRACE-SPAN-03", Extracted::Context(short(SAMPLE)), false),
         ("debug does not overrule a drop", ORDER, "traceparent: 00-TRACE-SPAN-00\nb3: TRACE-SPAN-d", Extracted::Context(context(DROP)), false),
     ] {
         let headers = headers(lines);

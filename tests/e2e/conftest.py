@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from mesh.background import BackgroundLoop
-from mesh.config import MODULE
+from mesh.config import MODULE, PluginConfiguration
 from mesh.processes import new_run_folder
 from mesh.single import SingleProxy
 from mesh.topology import Mesh
@@ -20,14 +21,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit("dist/meshspan.wasm is not there: run make build first", returncode=1)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that skips itself has failed: what it needs is fetched or the run says so."""
-    outcome = yield
-    report = outcome.get_result()
+    report = yield
     if report.skipped:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and no test may be: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +60,20 @@ def proxy(folder: Path, loop: BackgroundLoop) -> Iterator[Callable[..., SinglePr
     A proxy made with `clean=False` may break the rules that are checked here: it may
     send spans that are not Zipkin v2, trap, or end with an error.
     """
+    yield from _proxies(folder, loop)
+
+
+@pytest.fixture(scope="module")
+def module_proxy(folder: Path, loop: BackgroundLoop) -> Iterator[Callable[..., SingleProxy]]:
+    """Like `proxy`, for proxies that the tests of a module share."""
+    yield from _proxies(folder, loop)
+
+
+def _proxies(folder: Path, loop: BackgroundLoop) -> Iterator[Callable[..., SingleProxy]]:
     started: list[tuple[SingleProxy, bool]] = []
 
-    def start(*arguments: Any, clean: bool = True, **named: Any) -> SingleProxy:
-        proxy = SingleProxy(*arguments, folder=folder, loop=loop, **named)
+    def start(config: PluginConfiguration | None = None, clean: bool = True, **named: Any) -> SingleProxy:
+        proxy = SingleProxy(config, folder=folder, loop=loop, **named)
         started.append((proxy, clean))
         return proxy
 

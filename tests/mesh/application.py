@@ -93,7 +93,7 @@ class Application:
         self._next = next_service
         self._delay = delay
 
-    async def serve(self, host: str, port: int) -> asyncio.AbstractServer:
+    async def serve(self, host: str, port: int) -> asyncio.Server:
         """Start listening; `fd:3` takes over a socket that listens already."""
         if host == "fd":
             return await asyncio.start_server(self._connection, sock=socket.socket(fileno=port))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable, Protocol
+from typing import Protocol
 
 from .background import BackgroundLoop
 from .receiver import Receiver, Span

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Union
+from typing import Any
 
 import yaml
 
 Config = dict[str, Any]
 Address = tuple[str, int]
-PluginConfiguration = Union[Mapping[str, Any], str]
+PluginConfiguration = Mapping[str, Any] | str
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVOY_FOLDER = REPOSITORY / "envoy"

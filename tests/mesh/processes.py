@@ -9,8 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Linux ends a child together with the *thread* that started it, so every child is
 # started by this one thread, which lives as long as the process does.
@@ -57,7 +61,7 @@ class Process:
         name: str,
         command: list[str],
         folder: Path,
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
         orphan_signal: signal.Signals = signal.SIGKILL,
         listening: socket.socket | None = None,
     ) -> None:
@@ -101,7 +105,7 @@ class Process:
         tail = "\n".join(self.log().splitlines()[-25:])
         return ProcessFailed(f"{self.name} {why}; {self.log_path} ends with:\n{tail}")
 
-    def wait_until(self, ready, timeout: float = 30.0, what: str = "ready"):
+    def wait_until(self, ready: Callable[[], T], timeout: float = 30.0, what: str = "ready") -> T:
         """Poll `ready()` until it returns something true, and return that."""
         deadline = time.monotonic() + timeout
         while True:

@@ -7,8 +7,9 @@ import json
 import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any
 
 from aiohttp import web
 
@@ -117,9 +118,7 @@ class Receiver:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/api/v2/spans", self._take)
         # A collector that closes idle connections would add cost, and races, of its own.
-        self._runner = web.AppRunner(
-            application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None
-        )
+        self._runner = web.AppRunner(application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None)
         self.port: int = loop.run(self._start(port))
 
     async def _start(self, port: int) -> int:

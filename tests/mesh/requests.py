@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Union
+from typing import Any
 
-Text = Union[str, bytes]
+Text = str | bytes
 HeaderList = list[tuple[bytes, bytes]]
 
 

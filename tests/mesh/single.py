@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from . import config as configuration
 from .background import BackgroundLoop
@@ -25,6 +27,7 @@ HOSTS = {
     "outbound": "dockebi-storage.demo.svc.cluster.local:8080",
 }
 
+# Names logs and files; the id of an object would come again for a later one.
 _NUMBERS = itertools.count(1)
 
 
@@ -35,6 +38,7 @@ class SingleProxy:
     it says `batch`), or text that goes in raw; None is {"sampling": 100}.
     `http2` makes an upstream that speaks HTTP/2; clients may speak either all the same.
     `ecds` delivers the plugin configuration as Istio does, and `reconfigure` changes it.
+    `environment` is the VM's, `process_environment` that of Envoy itself.
     `change` edits the Envoy configuration last, for routes, clusters, other filters.
     """
 
@@ -50,6 +54,7 @@ class SingleProxy:
         tracer: str = "meshspan",
         failure_policy: str | None = None,
         environment: Mapping[str, str] | None = None,
+        process_environment: Mapping[str, str] | None = None,
         change: Callable[[Config], Any] | None = None,
         log_level: str = "warning",
         folder: Path | None = None,
@@ -57,6 +62,7 @@ class SingleProxy:
     ) -> None:
         self.direction = direction
         self.folder = folder or new_run_folder()
+        self._own_folder = folder is None
         self._tracer = tracer
         self._own_loop = None if loop else BackgroundLoop("single proxy")
         self._loop = loop or self._own_loop
@@ -74,10 +80,9 @@ class SingleProxy:
         set_native_flush(envoy_config, 1, 100)
         if change is not None:
             change(envoy_config)
-        # A name of its own in the run folder: Envoy's port is read from a file by this name.
         name = f"proxy-{direction}-{next(_NUMBERS)}"
         self._discovered = DiscoveredPlugin(envoy_config, self.folder, name) if ecds else None
-        self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level)
+        self.envoy = Envoy(name, envoy_config, self.folder, concurrency, log_level, process_environment)
 
     def _base_config(self) -> Config:
         config = configuration.load("dockebi")
@@ -199,6 +204,8 @@ class SingleProxy:
         self.receiver.stop()
         if self._own_loop is not None:
             self._own_loop.stop()
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
         return code
 
 

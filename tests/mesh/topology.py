@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from . import config as configuration
 from .background import BackgroundLoop
@@ -42,6 +44,7 @@ class Mesh:
         folder: Path | None = None,
     ) -> None:
         self.folder = folder or new_run_folder()
+        self._own_folder = folder is None
         self.envoys: dict[str, Envoy] = {}
         self.receiver: Receiver | None = None
         self._tracer = tracer
@@ -136,6 +139,11 @@ class Mesh:
         envoys = [envoy.pid for envoy in self.envoys.values()]
         return [*envoys, *(application.pid for application in self._applications)]
 
+    def stop_application(self, name: str) -> None:
+        """End a service's application; its sidecar then answers 503."""
+        (application,) = [one for one in self._applications if one.name == f"{name}-application"]
+        application.stop()
+
     def stop(self) -> None:
         """Stop what runs, the gateway first, so that no request is cut off."""
         for envoy in reversed(list(self.envoys.values())):
@@ -150,8 +158,11 @@ class Mesh:
     def __enter__(self) -> Mesh:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self.stop()
+        # After an error the logs are what one wants to see.
+        if self._own_folder and kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _listen() -> socket.socket:

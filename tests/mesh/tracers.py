@@ -5,7 +5,8 @@ Envoy's own serve as the yardstick, for tags and for cost.
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from .config import WASM_TYPE, Config, connection_managers, plugin_configuration
 
@@ -61,7 +62,7 @@ def _native_custom_tags(tags: Mapping[str, Mapping[str, Any]]) -> list[dict[str,
     """Our customTags in the words of Envoy's connection manager."""
     native = []
     for name, source in tags.items():
-        (kind, fields), = source.items()
+        ((kind, fields),) = source.items()
         wanted: dict[str, Any] = {"tag": name}
         if kind == "header":
             wanted["request_header"] = {"name": fields["name"]}

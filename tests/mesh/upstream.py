@@ -6,8 +6,8 @@ import asyncio
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable, Union
 
 from .background import BackgroundLoop
 from .requests import HeaderList, Text, as_bytes
@@ -51,7 +51,7 @@ class RecordedRequest:
         return values[0] if values else None
 
 
-Answering = Union[Answer, Callable[[RecordedRequest], Answer]]
+Answering = Answer | Callable[[RecordedRequest], Answer]
 
 
 class Upstream:
@@ -62,9 +62,9 @@ class Upstream:
         self._loop = loop
         self._requests: list[RecordedRequest] = []
         self._arrived = threading.Condition()
-        self._server: asyncio.AbstractServer = loop.run(self._start())
+        self._server: asyncio.Server = loop.run(self._start())
 
-    async def _start(self) -> asyncio.AbstractServer:
+    async def _start(self) -> asyncio.Server:
         return await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
 
     @property

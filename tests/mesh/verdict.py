@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from .receiver import Span
 from .topology import SPANS_A_TRACE
@@ -110,6 +111,4 @@ def judge(
     every_id = sampled | traces.keys()
     incomplete = [one for one in every_id if one not in sampled or not is_whole(traces.get(one, []))]
     not_ok = sum(status != 200 for status, _ in answers)
-    return Verdict(
-        len(answers), not_ok, percentage, sampled, received, incomplete, dropped, spans_sampled, errors
-    )
+    return Verdict(len(answers), not_ok, percentage, sampled, received, incomplete, dropped, spans_sampled, errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from typing import Iterable
+from collections.abc import Iterable
 
 from rich.table import Table
 from rich.text import Text
@@ -59,7 +59,7 @@ def waterfall(trace: list[Span], width: int = 120) -> Table:
     table.add_column("duration", justify="right", no_wrap=True, min_width=9)
     table.add_column("", no_wrap=True, min_width=3)
     table.add_column(f"{(end - start) / 1000:.2f} ms", no_wrap=True, min_width=bar_width)
-    for number, (label, (_, span)) in enumerate(zip(services, ordered), 1):
+    for number, (label, (_, span)) in enumerate(zip(services, ordered, strict=True), 1):
         colour = _COLOURS.get(span.get("kind", ""), "white")
         tags = span.get("tags", {})
         table.add_row(

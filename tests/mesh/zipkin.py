@@ -13,8 +13,9 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any
 
 from .processes import Process
 
@@ -157,7 +158,7 @@ class Zipkin:
         """The spans of many traces, in one list."""
         ids, spans = list(trace_ids), []
         for start in range(0, len(ids), 100):
-            chunk = ids[start:start + 100]
+            chunk = ids[start : start + 100]
             if len(chunk) == 1:  # Zipkin refuses a single id here
                 traces = [self.trace(chunk[0])]
             else:
@@ -170,10 +171,18 @@ class Zipkin:
         query = {"annotationQuery": annotation_query} if annotation_query else {}
         return self._get("/api/v2/traces", limit=limit, lookback=3_600_000, **query, **more)
 
-    def dependencies(self) -> list[dict[str, Any]]:
-        """The dependency links, e.g. {"parent": "gateway.demo", "child": "dockebi.demo", "callCount": 3}."""
-        now = int(time.time() * 1000)
-        return self._get("/api/v2/dependencies", endTs=now + 60_000, lookback=3_600_000)
+    def dependencies(self, since: float | None = None) -> list[dict[str, Any]]:
+        """The dependency links, e.g. {"parent": "gateway.demo", "child": "dockebi.demo", "callCount": 3}.
+
+        Of the traces that began after `since`, a time.time(); without it, of the last hour.
+        """
+        end = int(time.time() * 1000) + 60_000
+        lookback = 3_600_000 if since is None else end - int(since * 1000)
+        return self._get("/api/v2/dependencies", endTs=end, lookback=lookback)
+
+    def names(self, what: str, **query: Any) -> set[str]:
+        """What it can be searched by: `services`, or of a serviceName `spans` or `remoteServices`."""
+        return set(self._get(f"/api/v2/{what}", **query))
 
     def span_count(self) -> int:
         """How many spans it has taken so far, doubles included."""

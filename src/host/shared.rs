@@ -1,0 +1,39 @@
+//! What the requests of a root context share with it.
+
+use crate::tracer::Tracer;
+use proxy_wasm::hostcalls;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+/// The tick that is asked for when a batch is full: callouts have to be made from the root
+/// context, and this is the soonest that Envoy comes back to it.
+const SOON: Duration = Duration::from_millis(1);
+
+/// The tracer, and a way to call the root context.
+pub(super) struct Shared {
+    pub(super) tracer: RefCell<Tracer>,
+    soon: Cell<bool>,
+}
+
+impl Shared {
+    pub(super) fn new(tracer: Tracer) -> Self {
+        Self { tracer: RefCell::new(tracer), soon: Cell::new(false) }
+    }
+
+    /// Asks for a tick at once, so that a full batch leaves.
+    pub(super) fn wake(&self) {
+        if !self.soon.replace(true) {
+            // Also in a request's context this sets the root context's tick.
+            let _ = hostcalls::set_tick_period(SOON);
+        }
+    }
+
+    /// The tick has come: whether it was asked for. The next is `tick` away again.
+    pub(super) fn woken(&self, tick: Duration) -> bool {
+        let woken = self.soon.replace(false);
+        if woken {
+            let _ = hostcalls::set_tick_period(tick);
+        }
+        woken
+    }
+}
