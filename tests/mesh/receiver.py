@@ -189,12 +189,20 @@ class Receiver:
         self._loop.run(self._runner.cleanup())
 
 
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a body; JSON lets a key come twice, and readers do not agree on which holds."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError(f"a key comes twice among {[key for key, _ in pairs]}")
+    return fields
+
+
 def _parse(content_type: str, body: bytes) -> tuple[list[Span], list[str]]:
     """The spans of a body and everything that is wrong with it; aiohttp has undone gzip."""
     if content_type != "application/json":
         return [], [f"content-type {content_type} is not application/json"]
     try:
-        spans = json.loads(body.decode("utf-8"))
+        spans = json.loads(body.decode("utf-8"), object_pairs_hook=_each_key_once)
     except ValueError as error:
         return [], [f"a body of {len(body)} bytes is not JSON: {error}"]
     if not isinstance(spans, list):
