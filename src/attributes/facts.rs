@@ -29,14 +29,12 @@ pub struct Facts {
     /// The service that cluster or virtual host name.
     pub service: Option<Service>,
     /// Who called this proxy.
-    pub source: Option<SocketAddr>,
-    /// The address that was called; of a client's call only where nothing else tells its own.
-    pub destination: Option<SocketAddr>,
-    /// The upstream host, of a client's call.
+    pub peer: Option<SocketAddr>,
+    /// This proxy's side: of a server the address that was called, of a client its end of the
+    /// connection upstream; not needed where [`super::Resource`] has the pod's address.
+    pub local: Option<SocketAddr>,
+    /// The upstream host of a client's call.
     pub upstream: Option<SocketAddr>,
-    /// This proxy's end of the connection to the upstream host, of a client's call, where the
-    /// resource has no address.
-    pub upstream_local: Option<SocketAddr>,
     /// `grpc-status` of the answer's trailers or headers.
     pub grpc_status: Option<Vec<u8>>,
     /// `grpc-message` likewise.

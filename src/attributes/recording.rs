@@ -5,6 +5,7 @@ use super::{Facts, Resource, Service, ServiceNames, flags, text};
 use crate::trace::{
     Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Span, SpanKind, TraceContext,
 };
+use std::net::SocketAddr;
 
 /// gRPC statuses that are the server's fault, as Envoy's tracers see it: unknown, deadline
 /// exceeded, resource exhausted, unimplemented, internal, unavailable, data loss.
@@ -94,9 +95,9 @@ impl Recording {
             start_time: facts.start_time,
             duration: facts.duration,
             debug: self.debug,
-            local: local(facts.kind, resource, facts.destination, facts.upstream_local),
+            local: local(facts.kind, resource, facts.local),
             remote: match facts.kind {
-                SpanKind::Server => Endpoint::new("", facts.source),
+                SpanKind::Server => Endpoint::new("", facts.peer),
                 SpanKind::Client => Endpoint::new(
                     service.map(|service| service.service_name()).unwrap_or_default(),
                     facts.upstream,
@@ -112,7 +113,7 @@ impl Recording {
                 upstream_cluster: facts
                     .cluster
                     .map(|cluster| text::text(cluster.as_bytes(), caps.tag)),
-                peer: facts.source.map(|source| source.ip()),
+                peer: facts.peer.map(|peer| peer.ip()),
                 grpc_status,
                 grpc_message: facts.grpc_message.map(|value| text::text(&value, caps.tag)),
                 error,
@@ -145,18 +146,9 @@ fn span_name(service: Option<&Service>, method: &str) -> String {
     }
 }
 
-/// The pod's own address: from Istio, else this proxy's end of the connection. The port is the
-/// one that was called, where it is the pod's.
-fn local(
-    kind: SpanKind,
-    resource: &Resource,
-    destination: Option<std::net::SocketAddr>,
-    upstream_local: Option<std::net::SocketAddr>,
-) -> Endpoint {
-    let address = match kind {
-        SpanKind::Server => destination,
-        SpanKind::Client => upstream_local.or(destination),
-    };
+/// The pod's own address: from Istio, else as the connections say. The port is the one that was
+/// called, where it is the pod's.
+fn local(kind: SpanKind, resource: &Resource, address: Option<SocketAddr>) -> Endpoint {
     let mut endpoint = Endpoint::new(resource.service_name.clone(), address);
     endpoint.ip = resource.ip.or(endpoint.ip);
     if kind == SpanKind::Client {

@@ -31,10 +31,9 @@ fn facts() -> Facts {
         flags: 0,
         cluster: Some("local".to_owned()),
         service: Service::from_cluster("local"),
-        source: "10.0.0.9:1234".parse().ok(),
-        destination: "10.0.0.7:8080".parse().ok(),
+        peer: "10.0.0.9:1234".parse().ok(),
+        local: "10.0.0.7:8080".parse().ok(),
         upstream: "10.0.0.8:9090".parse().ok(),
-        upstream_local: "10.0.0.6:50000".parse().ok(),
         grpc_status: None,
         grpc_message: None,
     }
@@ -129,7 +128,7 @@ fn endpoints_are_this_pod_and_the_other_side() {
     for (name, kind, resource, local, remote) in [
         ("inbound", SpanKind::Server, resource(), endpoint("dockebi.demo", "10.0.0.7", Some(8080)), endpoint("", "10.0.0.9", Some(1234))),
         ("inbound in Istio", SpanKind::Server, istio.clone(), endpoint("dockebi.demo", "10.1.1.1", Some(8080)), endpoint("", "10.0.0.9", Some(1234))),
-        ("outbound", SpanKind::Client, resource(), endpoint("dockebi.demo", "10.0.0.6", None), endpoint("local", "10.0.0.8", Some(9090))),
+        ("outbound", SpanKind::Client, resource(), endpoint("dockebi.demo", "10.0.0.7", None), endpoint("local", "10.0.0.8", Some(9090))),
         ("outbound in Istio", SpanKind::Client, istio, endpoint("dockebi.demo", "10.1.1.1", None), endpoint("local", "10.0.0.8", Some(9090))),
     ] {
         let span = finish(begin(&[], Decision::Sample), Facts { kind, ..facts() }, &resource);

@@ -1,21 +1,16 @@
 //! The context of one request.
 
 use super::abi;
-use super::attributes::{address, bytes, number, size, text};
+use super::attributes::text;
+use super::facts;
 use super::shared::Shared;
-use crate::attributes::{Facts, Naming, Recording};
+use crate::attributes::Recording;
 use crate::pairs;
 use crate::propagation::Edit;
-use crate::trace::SpanKind;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 use std::rc::Rc;
-
-/// `xds.listener_direction` of a listener that receives for the application, and of one that the
-/// application or a gateway sends through.
-const INBOUND: i64 = 1;
-const OUTBOUND: i64 = 2;
 
 /// How `response.code_details` begins where Envoy's own tracers trace nothing either: what the
 /// connection manager refuses before any filter, and health checks that a filter before ours answers.
@@ -106,82 +101,12 @@ fn apply(edit: &Edit) {
 }
 
 fn finish(shared: &Shared, recording: Recording) {
-    let kind = kind();
     let mut tracer = shared.tracer.borrow_mut();
-    let cluster = text(&["xds", "cluster_name"]);
-    let service = tracer.service(cluster.as_deref(), &Envoy);
-    // In a trailers-only answer gRPC's status is among the headers.
-    let grpc = |name| {
-        let read = |part| bytes(&["response", part, name]);
-        recording.is_grpc().then(|| read("trailers").or_else(|| read("headers"))).flatten()
-    };
-    // Each attribute that is read costs about 12,000 instructions.
-    let when = |wanted: bool, path: &[&str]| wanted.then(|| address(path)).flatten();
-    let client = kind == SpanKind::Client;
-    let upstream_local =
-        when(client && !tracer.knows_its_address(), &["upstream", "local_address"]);
-    let facts = Facts {
-        kind,
-        start_time: size(&["request", "time"]).unwrap_or_default(),
-        duration: size(&["request", "duration"]).unwrap_or_default(),
-        protocol: bytes(&["request", "protocol"]).unwrap_or_default(),
-        status_code: size(&["response", "code"])
-            .and_then(|code| u16::try_from(code).ok())
-            .filter(|code| *code != 0),
-        request_size: request_size(),
-        response_size: size(&["response", "size"]).unwrap_or_default(),
-        flags: size(&["response", "flags"]).unwrap_or_default(),
-        source: address(&["source", "address"]),
-        destination: when(
-            !client || !(tracer.knows_its_address() || upstream_local.is_some()),
-            &["destination", "address"],
-        ),
-        upstream: when(client, &["upstream", "address"]),
-        upstream_local,
-        grpc_status: grpc("grpc-status"),
-        grpc_message: grpc("grpc-message"),
-        cluster,
-        service,
-    };
+    let facts = facts::read(&mut tracer, &recording);
     tracer.finish(recording, facts);
     let due = tracer.exporter.is_due();
     drop(tracer);
     if due {
         shared.wake();
-    }
-}
-
-/// Bytes of the request's body that arrived. `request.size` is what content-length promises where
-/// there is one, and Envoy may answer before the body has come; it is enough where it is zero.
-fn request_size() -> u64 {
-    let request = |name| size(&["request", name]);
-    match request("size") {
-        Some(0) => 0,
-        promised => match (request("total_size"), request("headers_bytes")) {
-            (Some(total), Some(headers)) => total.saturating_sub(headers),
-            _ => promised.unwrap_or_default(),
-        },
-    }
-}
-
-/// Like Envoy's own tracers, a listener that names no direction is taken for one that receives.
-/// Asked for each request: listeners of both directions share a root context where their plugin
-/// configurations are the same.
-fn kind() -> SpanKind {
-    match number(&["xds", "listener_direction"]) {
-        Some(OUTBOUND) => SpanKind::Client,
-        Some(INBOUND) | Some(_) | None => SpanKind::Server,
-    }
-}
-
-struct Envoy;
-
-impl Naming for Envoy {
-    fn virtual_host(&self) -> Option<String> {
-        text(&["xds", "virtual_host_name"])
-    }
-
-    fn cluster_service_host(&self) -> Option<String> {
-        text(&["xds", "cluster_metadata", "filter_metadata", "istio", "services", "0", "host"])
     }
 }

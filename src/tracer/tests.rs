@@ -38,10 +38,9 @@ fn facts() -> Facts {
         flags: 0,
         cluster: None,
         service: Service::from_cluster("s"),
-        source: None,
-        destination: None,
+        peer: None,
+        local: None,
         upstream: None,
-        upstream_local: None,
         grpc_status: None,
         grpc_message: None,
     }
