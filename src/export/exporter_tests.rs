@@ -1,6 +1,8 @@
 //! The exporter without Envoy: each rule as a table, and the books after every step of long runs.
 
 use super::*;
+use crate::config::Overflow;
+use crate::export::batch::{Held, SPAN_OVERHEAD};
 use crate::trace::{Endpoint, HttpRequest, HttpResponse, SpanId, SpanKind, TraceId};
 use std::time::Duration;
 
@@ -44,12 +46,19 @@ fn span(name: &str, end: u64) -> Span<'static> {
     }
 }
 
+const LATER: Answer = Answer::Later { after: None };
+
+/// The longest pause, which no jitter goes beyond.
+const PAUSE: u64 = 4 * SECOND;
+
 fn exporter(max_spans: usize, max_bytes: usize, batch: usize, interval_s: u64) -> Exporter {
     let interval = Duration::from_secs(interval_s);
     Exporter::new(
         Box::new(Letters),
-        QueueLimits { max_spans, max_bytes },
+        QueueLimits { max_spans, max_bytes, overflow: Overflow::DropNewest },
         BatchLimits { max_spans: batch, interval },
+        ExportLimits { max_in_flight: 4 },
+        1,
     )
 }
 
@@ -109,15 +118,17 @@ impl Run {
         let exported = self.total(Metric::SpansExported);
         assert_eq!(self.total(Metric::SpansSampled), exported + dropped + waiting);
         let exporter = &self.exporter;
-        let batches = || exporter.again.iter().chain(exporter.in_flight.values());
-        let spans: usize = batches().map(|batch| batch.spans.len()).sum();
-        let bytes: usize = batches().map(Batch::bytes).sum();
-        let queued: usize = exporter.queue.iter().map(|queued| cost(&queued.encoded)).sum();
-        let (spans, bytes) = (exporter.queue.len() + spans, queued + bytes);
-        assert_eq!((exporter.waiting_spans, exporter.waiting_bytes), (spans, bytes));
+        let mut lent = Held::default();
+        exporter.in_flight.values().for_each(|sent| lent.add(sent.batch.size()));
+        assert_eq!(exporter.queue.lent(), lent);
+        let mut held = exporter.queue.counted();
+        held.add(lent);
+        assert_eq!(exporter.queue.held(), held);
+        let Held { spans, bytes } = held;
         assert!(spans <= exporter.queue_limits.max_spans);
         assert!(bytes <= exporter.queue_limits.max_bytes);
-        assert!(exporter.in_flight.len() <= MAX_IN_FLIGHT);
+        assert!(exporter.in_flight.len() <= exporter.export_limits.max_in_flight);
+        assert!(exporter.in_flight.values().filter(|sent| sent.asks).count() <= 1);
         assert_eq!(exporter.is_empty(), spans == 0);
         assert_eq!((waiting, self.total(Metric::QueueBytes)), (spans as i64, bytes as i64));
     }
@@ -202,7 +213,7 @@ fn the_interval_counts_from_the_oldest_span_that_waits() {
 fn after_a_flush_nothing_waits_for_its_interval() {
     let mut run = Run::new(exporter(100, 1 << 20, 10, 300));
     run.push_many(13, 0);
-    run.exporter.flush();
+    run.exporter.flush(1);
     assert_eq!(run.send(1, 2), [10, 3]);
     // What ends later, such as a request that was under way, does not wait either.
     run.push("late", 1);
@@ -210,62 +221,170 @@ fn after_a_flush_nothing_waits_for_its_interval() {
 }
 
 #[test]
-fn each_failure_in_a_row_doubles_the_pause_until_the_attempts_are_used_up() {
+fn a_batch_that_fails_is_sent_again_after_a_pause_for_as_long_as_it_takes() {
     let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
     run.push_many(3, 0);
     let mut now = 20 * SECOND;
-    for (token, pause) in [1, 2, 4, 8].into_iter().enumerate() {
+    for token in 0..1000 {
         assert_eq!(run.send(now, now + SECOND), [3]);
-        run.answer(token as u32, Answer::Failed, now);
+        run.answer(token, LATER, now);
         run.check_books();
-        now += pause * SECOND;
-        assert_eq!(run.send(now - 1, now + SECOND), NOTHING, "in the pause of {pause} s");
+        now += PAUSE;
     }
     assert_eq!(run.send(now, now + SECOND), [3]);
-    run.answer(4, Answer::Failed, now);
+    run.answer(1000, Answer::ACCEPTED, now);
     run.check_books();
     assert!(run.exporter.is_empty());
-    assert_eq!(run.total(Metric::SpansDroppedRetriesExhausted), 3);
-    assert_eq!(run.total(Metric::ExportRequests), 5);
-    assert_eq!(run.total(Metric::ExportFailures), 5);
+    let metrics = [Metric::SpansExported, Metric::ExportRequests, Metric::ExportFailures];
+    assert_eq!(metrics.map(|metric| run.total(metric)), [3, 1001, 1000]);
 }
 
 #[test]
-fn a_call_that_cannot_be_made_counts_as_a_failure_and_not_as_a_request() {
+fn a_collector_that_asks_for_time_gets_it() {
     let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
     run.push_many(3, 0);
-    let (batch, _) = run.exporter.next_batch(10 * SECOND, 11 * SECOND).unwrap();
-    run.exporter.failed(batch, 10 * SECOND, &mut run.stats);
+    assert_eq!(run.send(10 * SECOND, 11 * SECOND), [3]);
+    run.answer(0, Answer::Later { after: Some(Duration::from_secs(30)) }, 10 * SECOND);
+    assert_eq!(run.send(40 * SECOND - 1, 41 * SECOND), NOTHING);
+    assert_eq!(run.send(41 * SECOND, 42 * SECOND), [3]);
+}
+
+#[test]
+fn when_the_collector_may_be_back_one_request_asks_and_then_come_the_rest() {
+    let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
+    run.push_many(60, 0);
+    let mut now = 10 * SECOND;
+    assert_eq!(run.send(now, now + SECOND), [10, 10, 10, 10]);
+    (0..4).for_each(|token| run.answer(token, LATER, now));
+    assert!(!run.exporter.is_due(), "the collector is spared");
+    for token in 4..8 {
+        now += PAUSE;
+        assert_eq!(run.send(now, now + SECOND), [10], "one asks");
+        assert_eq!(run.send(now + 60 * SECOND, now + 61 * SECOND), NOTHING, "and no other");
+        run.answer(token, LATER, now);
+        run.check_books();
+    }
+    now += PAUSE;
+    assert_eq!(run.send(now, now + SECOND), [10]);
+    run.answer(8, Answer::ACCEPTED, now);
+    assert_eq!(run.send(now, now + SECOND), [10, 10, 10, 10], "as many as may be on their way");
+    run.answer(9, Answer::ACCEPTED, now);
+    assert_eq!(run.send(now, now + SECOND), [10]);
     run.check_books();
+}
+
+#[test]
+fn a_batch_that_never_succeeds_does_not_stop_the_others() {
+    let mut run = Run::new(exporter(1000, 1 << 20, 10, 1));
+    let mut now = 10 * SECOND;
+    run.push_many(10, now);
+    assert_eq!(run.send(now, now), [10]);
+    run.answer(0, LATER, now);
+    for round in 1..=50 {
+        run.push("good", now);
+        now += PAUSE;
+        for size in run.send(now, now) {
+            let token = run.exporter.in_flight.keys().copied().max().unwrap();
+            let answer = if size == 10 { LATER } else { Answer::ACCEPTED };
+            run.answer(token, answer, now);
+        }
+        run.check_books();
+        assert!(run.total(Metric::SpansExported) + 2 >= round, "round {round}");
+    }
+}
+
+#[test]
+fn a_call_that_cannot_be_made_is_a_failure_and_no_request_and_its_spans_wait() {
+    let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
+    run.push_many(3, 0);
+    let mut now = 10 * SECOND;
+    for failures in 1..100 {
+        let (batch, _) = run.exporter.next_batch(now, now + SECOND).unwrap();
+        assert_eq!(batch.failures, 0);
+        run.exporter.unsent(batch, now, &mut run.stats);
+        run.check_books();
+        assert_eq!(run.total(Metric::ExportFailures), failures);
+        now += PAUSE;
+    }
     assert_eq!(run.total(Metric::ExportRequests), 0);
-    assert_eq!(run.total(Metric::ExportFailures), 1);
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), NOTHING);
-    assert_eq!(run.send(11 * SECOND, 12 * SECOND), [3]);
+    assert_eq!(run.send(now, now + SECOND), [3]);
 }
 
 #[test]
 fn an_answer_decides_what_becomes_of_its_batch() {
-    for (status, exported, rejected, waiting) in [
-        (Some(200), 3, 0, 0),
-        (Some(202), 3, 0, 0),
-        (Some(301), 0, 3, 0),
-        (Some(400), 0, 3, 0),
-        (Some(401), 0, 3, 0),
-        (Some(413), 0, 3, 0),
-        (Some(408), 0, 0, 3),
-        (Some(429), 0, 0, 3),
-        (Some(500), 0, 0, 3),
-        (Some(503), 0, 0, 3),
-        (Some(504), 0, 0, 3),
-        (None, 0, 0, 3),
+    for (answer, exported, rejected, waiting) in [
+        (Answer::ACCEPTED, 3, 0, 0),
+        (Answer::Accepted { rejected: 1 }, 2, 1, 0),
+        (Answer::Accepted { rejected: 3 }, 0, 3, 0),
+        (Answer::Accepted { rejected: 999 }, 0, 3, 0),
+        (Answer::Rejected, 0, 3, 0),
+        (Answer::TooLarge, 0, 0, 3),
+        (LATER, 0, 0, 3),
     ] {
         let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
         run.push_many(3, 0);
         assert_eq!(run.send(10 * SECOND, 11 * SECOND), [3]);
-        run.answer(0, Answer::from_status(status), 10 * SECOND);
+        run.answer(0, answer, 10 * SECOND);
         run.check_books();
         let metrics = [Metric::SpansExported, Metric::SpansDroppedRejected, Metric::QueueSpans];
-        assert_eq!(metrics.map(|m| run.total(m)), [exported, rejected, waiting], "{status:?}");
+        assert_eq!(metrics.map(|m| run.total(m)), [exported, rejected, waiting], "{answer:?}");
+        let accepted = matches!(answer, Answer::Accepted { .. });
+        assert_eq!(run.total(Metric::ExportFailures), i64::from(!accepted), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_halved_until_only_what_is_too_large_is_dropped() {
+    for (name, spans, largest, requests, dropped) in [
+        ("all fit in halves", vec![1; 8], 4, 3, 0),
+        ("an odd number", vec![1; 7], 3, 5, 0),
+        ("one by one", vec![1; 4], 1, 7, 0),
+        ("one is too large", vec![1, 1, 1, 99, 1, 1, 1, 1], 8, 7, 1),
+        ("all are too large", vec![99; 4], 8, 7, 4),
+    ] {
+        let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
+        spans.iter().for_each(|size| run.push(&"a".repeat(*size), 0));
+        let mut exported = 0;
+        while !run.exporter.is_empty() {
+            assert!(!run.send(10 * SECOND, 11 * SECOND).is_empty(), "no pause between halves");
+            for token in run.exporter.in_flight.keys().copied().collect::<Vec<_>>() {
+                let batch = &run.exporter.in_flight[&token].batch;
+                let bytes: usize = batch.spans.iter().map(Vec::len).sum();
+                let answer = if bytes > largest { Answer::TooLarge } else { Answer::ACCEPTED };
+                exported += if bytes > largest { 0 } else { batch.spans.len() };
+                run.answer(token, answer, 10 * SECOND);
+                run.check_books();
+            }
+        }
+        let metrics = [Metric::SpansExported, Metric::SpansDroppedTooLarge, Metric::ExportRequests];
+        let expected = [exported as i64, dropped, requests];
+        assert_eq!(metrics.map(|metric| run.total(metric)), expected, "{name}");
+    }
+}
+
+#[test]
+fn only_a_configuration_that_was_replaced_gives_up_and_after_five_minutes() {
+    const END: u64 = 10 * SECOND + 300 * SECOND;
+    for (name, replaced, now, dropped) in [
+        ("in force", false, u64::MAX, 0),
+        ("replaced", true, END - 1, 0),
+        ("replaced five minutes ago", true, END, 15),
+    ] {
+        let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
+        run.push_many(25, 0);
+        assert_eq!(run.send(5 * SECOND, 5 * SECOND), [10, 10]);
+        run.answer(0, LATER, 5 * SECOND);
+        if replaced {
+            run.exporter.flush(10 * SECOND);
+        }
+        run.exporter.give_up(now, &mut run.stats);
+        run.check_books();
+        // What is on its way may still arrive.
+        assert_eq!(run.total(Metric::SpansDroppedRetriesExhausted), dropped, "{name}");
+        run.answer(1, LATER, now);
+        run.exporter.give_up(now, &mut run.stats);
+        run.check_books();
+        assert_eq!(run.exporter.is_empty(), dropped > 0, "{name}");
     }
 }
 
@@ -275,24 +394,11 @@ fn answers_come_in_any_order_once_and_for_our_own_tokens_only() {
     run.push_many(35, 0);
     assert_eq!(run.send(10 * SECOND, 11 * SECOND), [10, 10, 10, 5]);
     for (token, exported) in [(3, 5), (99, 5), (1, 15), (3, 15), (0, 25), (2, 35), (2, 35)] {
-        run.answer(token, Answer::Accepted, 10 * SECOND);
+        run.answer(token, Answer::ACCEPTED, 10 * SECOND);
         run.check_books();
         assert_eq!(run.total(Metric::SpansExported), exported, "{token}");
     }
     assert!(run.exporter.is_empty());
-}
-
-#[test]
-fn an_accepted_batch_ends_the_pause() {
-    let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
-    run.push_many(20, 0);
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), [10, 10]);
-    run.answer(0, Answer::Failed, 10 * SECOND);
-    run.push_many(10, 0);
-    assert!(!run.exporter.is_due(), "the collector is spared");
-    run.answer(1, Answer::Accepted, 10 * SECOND);
-    assert!(run.exporter.is_due());
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), [10, 10]);
 }
 
 /// A small generator of our own, so that a failing run can be repeated by its seed.
@@ -308,47 +414,74 @@ impl Dice {
 
 #[test]
 fn the_books_balance_after_every_step_of_long_random_runs() {
-    for seed in 0..50 {
+    for seed in 0..100 {
         let mut dice = Dice(seed);
-        let limits = (1 + dice.roll(60) as usize, 1024 + dice.roll(8192) as usize);
-        let mut run = Run::new(exporter(limits.0, limits.1, 1 + dice.roll(20) as usize, 1));
+        let mut exporter = exporter(1, 1, 1 + dice.roll(20) as usize, 1);
+        let overflow = if dice.roll(2) == 0 { Overflow::DropNewest } else { Overflow::DropOldest };
+        exporter.queue_limits = QueueLimits {
+            max_spans: 1 + dice.roll(60) as usize,
+            max_bytes: 1024 + dice.roll(8192) as usize,
+            overflow,
+        };
+        exporter.queue = Queue::new(exporter.queue_limits);
+        exporter.export_limits.max_in_flight = 1 + dice.roll(8) as usize;
+        let mut run = Run::new(exporter);
         let mut now = SECOND;
         for _ in 0..2000 {
             step(&mut run, &mut dice, &mut now);
             run.check_books();
         }
-        // With a healthy collector all that waits is delivered in the end.
-        run.exporter.flush();
-        for _ in 0..1000 {
-            now += SECOND;
-            run.send(now, now + SECOND);
-            let tokens: Vec<u32> = run.exporter.in_flight.keys().copied().collect();
-            tokens.into_iter().for_each(|token| run.answer(token, Answer::Accepted, now));
-            run.check_books();
-        }
+        let given_up = seed % 2 == 0;
+        finish(&mut run, &mut now, given_up);
         assert!(run.exporter.is_empty(), "seed {seed}");
+        let exhausted = run.total(Metric::SpansDroppedRetriesExhausted);
+        assert!(given_up || exhausted == 0, "seed {seed}");
+    }
+}
+
+/// The configuration is replaced. A healthy collector takes all that waits; one that is away costs it.
+fn finish(run: &mut Run, now: &mut u64, away: bool) {
+    run.exporter.flush(*now);
+    for _ in 0..400 {
+        *now += SECOND;
+        run.exporter.give_up(*now, &mut run.stats);
+        run.send(*now, *now + SECOND);
+        let tokens: Vec<u32> = run.exporter.in_flight.keys().copied().collect();
+        let answer = if away { LATER } else { Answer::ACCEPTED };
+        tokens.into_iter().for_each(|token| run.answer(token, answer, *now));
+        run.check_books();
     }
 }
 
 fn step(run: &mut Run, dice: &mut Dice, now: &mut u64) {
     match dice.roll(10) {
-        0..=5 => {
+        0..=4 => {
             let largest = if dice.roll(20) == 0 { 12_000 } else { 200 };
             let size = dice.roll(largest);
             run.push(&"a".repeat(size as usize), *now);
         }
-        6 => {
+        5 => {
             run.send(*now, *now + SECOND);
         }
-        7 => {
+        6 => {
             if let Some((batch, _)) = run.exporter.next_batch(*now, u64::MAX) {
-                run.exporter.failed(batch, *now, &mut run.stats);
+                run.exporter.unsent(batch, *now, &mut run.stats);
             }
         }
-        8 => {
+        7 | 8 => {
             let token = run.next_token.saturating_sub(dice.roll(6) as u32);
-            let answers = [Answer::Accepted, Answer::Accepted, Answer::Failed, Answer::Rejected];
-            run.answer(token, answers[dice.roll(4) as usize], *now);
+            let after = Some(Duration::from_millis(dice.roll(3000)));
+            let rejected = dice.roll(4) as usize;
+            let answers = [
+                Answer::ACCEPTED,
+                Answer::Accepted { rejected },
+                LATER,
+                Answer::Later { after },
+                Answer::Rejected,
+                Answer::TooLarge,
+                Answer::TooLarge,
+            ];
+            run.answer(token, answers[dice.roll(7) as usize], *now);
         }
         _ => *now += dice.roll(2 * SECOND),
     }
