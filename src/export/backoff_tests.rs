@@ -45,7 +45,7 @@ fn pauses_are_drawn_from_the_whole_of_a_range_that_doubles_up_to_a_cap() {
     ] {
         let pauses = pauses(failures, after);
         let share = |percent: u64| least * SECOND + (most - least) * SECOND * percent / 100;
-        // So many in a thousand, one quarter of the range after the other.
+        // Each quarter of them is spread over its quarter of the range.
         for (quarter, pauses) in pauses.chunks(250).enumerate() {
             let (first, last) = (pauses[0], pauses[249]);
             let (from, to) = (25 * quarter as u64, 25 * (quarter as u64 + 1));

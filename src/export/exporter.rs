@@ -189,5 +189,5 @@ impl Exporter {
 }
 
 #[cfg(test)]
-#[path = "exporter_tests.rs"]
+#[path = "exporter_tests/mod.rs"]
 mod tests;

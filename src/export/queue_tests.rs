@@ -24,7 +24,7 @@ impl Queue {
     }
 }
 
-/// A queue that drops the oldest, and the names of its spans, which ended one second after another.
+/// A queue of spans with one letter each for a name, which ended in the order of the alphabet.
 fn queue(overflow: Overflow, max_spans: usize, names: &str) -> (Queue, Stats) {
     let mut stats = Stats::default();
     let mut queue = Queue::new(QueueLimits { max_spans, max_bytes: 1 << 20, overflow });
@@ -34,7 +34,10 @@ fn queue(overflow: Overflow, max_spans: usize, names: &str) -> (Queue, Stats) {
 
 fn push(queue: &mut Queue, names: &str, stats: &mut Stats) {
     for name in names.bytes() {
-        queue.push(vec![name], u64::from(name), stats);
+        // An encoder knows beforehand how much a span takes at most.
+        let mut encoded = Vec::with_capacity(1024);
+        encoded.push(name);
+        queue.push(encoded, u64::from(name), stats);
     }
 }
 
@@ -68,6 +71,7 @@ fn a_full_queue_keeps_the_oldest_or_the_newest() {
     ] {
         let (queue, mut stats) = queue(overflow, 3, given);
         assert_eq!((waiting(&queue), full(&mut stats)), (kept.to_owned(), dropped), "{overflow:?}");
+        assert_eq!(queue.counted(), queue.held());
     }
 }
 
@@ -123,7 +127,8 @@ fn what_failed_goes_again_before_what_is_new_unless_it_fails_and_fails() {
         order += &names(batch.spans.iter().take(1));
         queue.give_back(batch);
     }
-    assert_eq!(order, String::from("a") + "ac" + "ace" + "aceg" + "ac", "round by round one more");
+    // Round by round one batch more.
+    assert_eq!(order, ["a", "ac", "ace", "aceg", "ac"].concat());
 }
 
 #[test]
