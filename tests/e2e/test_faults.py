@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from mesh import config as configuration
 from mesh.books import Books, dropped, drops, imbalance, send, settled
+from mesh.config import Config
 from mesh.ecds import Collectors
 from mesh.envoy import wait_for
 from mesh.load import run_load
 from mesh.receiver import Faults, Span
+from mesh.requests import request_bytes
 from mesh.single import SingleProxy
 
 Proxies = Callable[..., SingleProxy]
@@ -259,3 +263,66 @@ def test_a_collector_that_asks_for_time_is_left_alone(protocol: str, proxy: Prox
     # The proxy's clock and ours are the same; it had the answer a little after it was given.
     assert second - asked >= 4
     assert time.time() >= second
+
+
+MIB = 1 << 20
+
+
+def answer_everything(config: Config) -> None:
+    """Have the proxy answer by itself."""
+    for manager in configuration.connection_managers(config):
+        answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
+        manager["route_config"] = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answer]}]}
+
+
+def resident(one: SingleProxy) -> int:
+    """The bytes of memory that Envoy takes."""
+    status = Path(f"/proc/{one.envoy.pid}/status").read_text(encoding="ascii")
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+DEAD = {
+    "refuses, drop-newest": (None, "drop-newest"),
+    "refuses, drop-oldest": (None, "drop-oldest"),
+    "does not answer, drop-oldest": (Faults(delay=3600), "drop-oldest"),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("faults, overflow", DEAD.values(), ids=DEAD.keys())
+def test_128_mb_of_spans_cost_no_more_memory_than_the_queue_may_take(
+    faults: Faults | None, overflow: str, protocol: str, proxy: Proxies
+) -> None:
+    span, batch, most = 8192, 64, 16 * MIB
+    one = proxy(
+        {
+            "sampling": 100,
+            "maxTagLength": 65_536,
+            "customTags": {"padding": {"header": {"name": "x-padding"}}},
+            "collector": {**PROTOCOLS[protocol], "timeout": "500ms"},
+            "queue": {"maxSpans": 1_000_000, "maxBytes": most, "overflow": overflow},
+            "batch": {"maxSpans": batch},
+        },
+        change=answer_everything,
+    )
+    requests = [request_bytes(headers=[("x-padding", "x" * (span - 1000 + number))]) for number in range(50)]
+    send(one, 2000)
+    settled(one, 2000)
+    before = resident(one)
+    if faults is None:
+        one.receiver.stop()
+    else:
+        one.receiver.faults = faults
+    count = 128 * MIB // span
+    result = run_load(one.port, count, connections=16, requests=requests)
+    assert (result.statuses, result.failed) == ({200: count}, 0)
+    wait_for(lambda: one.stats()["meshspan_spans_sampled"] == 2000 + count, what="all sampled")
+    stats = one.stats()
+    assert imbalance(stats) == 0
+    assert most - 2 * span < stats["meshspan_queue_bytes"] <= most
+    assert dropped(stats) == drops(queue_full=count - stats["meshspan_queue_spans"])
+    # The bodies: one in the module, and in Envoy one of each request that is under way.
+    bodies = (1 + 4) * batch * span
+    assert resident(one) - before <= most + bodies + 4 * MIB
