@@ -2,8 +2,12 @@
 
 mod encoder;
 mod exporter;
+mod otlp;
+mod protobuf;
+mod semantic_conventions;
 mod zipkin;
 
 pub use encoder::Encoder;
 pub use exporter::{Answer, Batch, Exporter};
+pub use otlp::Otlp;
 pub use zipkin::Zipkin;
