@@ -110,13 +110,22 @@ class _Received:
 class Receiver:
     """Takes POST /api/v2/spans on a loopback port; keeps connections open."""
 
+    # What another wire format has instead.
+    path = "/api/v2/spans"
+    accepted = 202
+
+    @staticmethod
+    def parse(content_type: str, body: bytes) -> tuple[list[Span], list[str]]:
+        """The spans of a body and everything that is wrong with it; aiohttp has undone gzip."""
+        return _parse(content_type, body)
+
     def __init__(self, loop: BackgroundLoop, port: int = 0) -> None:
         self.faults = Faults()
         self._loop = loop
         self._received = _Received()
         self._changed = threading.Condition()
         application = web.Application(client_max_size=64 * 1024 * 1024)
-        application.router.add_post("/api/v2/spans", self._take)
+        application.router.add_post(self.path, self._take)
         # A collector that closes idle connections would add cost, and races, of its own.
         self._runner = web.AppRunner(application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None)
         self.port: int = loop.run(self._start(port))
@@ -141,9 +150,9 @@ class Receiver:
             if faults.status >= 300:
                 self._note(request, body, [], [])
                 return web.Response(status=faults.status)
-        spans, errors = _parse(request.content_type, body)
+        spans, errors = self.parse(request.content_type, body)
         self._note(request, body, spans, errors)
-        return web.Response(status=400 if errors else 202)
+        return web.Response(status=400 if errors else self.accepted)
 
     def _note(self, request: web.Request, body: bytes, spans: list[Span], errors: list[str]) -> None:
         with self._changed:
@@ -198,7 +207,6 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse(content_type: str, body: bytes) -> tuple[list[Span], list[str]]:
-    """The spans of a body and everything that is wrong with it; aiohttp has undone gzip."""
     if content_type != "application/json":
         return [], [f"content-type {content_type} is not application/json"]
     try:
