@@ -48,6 +48,10 @@ const GRPC_STATUSES: [&str; 17] = [
 /// internal, unavailable, data loss. For a client every one but OK is an error.
 const GRPC_SERVER_ERRORS: [u32; 6] = [2, 4, 12, 13, 14, 15];
 
+/// Response flags of an answer that began and broke off upstream: timeout, connection termination,
+/// reset, protocol error, duration timeout.
+const BROKEN_OFF: [&str; 5] = ["UT", "UC", "UR", "UPE", "DT"];
+
 /// Attributes of everything that this proxy exports.
 pub(super) fn resource(resource: &Resource, attributes: &mut Attributes) {
     let Resource { service_name, node_id, zone, kubernetes, istio, .. } = resource;
@@ -187,8 +191,8 @@ fn rpc(grpc: &GrpcRequest, span: &Span, attributes: &mut Attributes) {
 /// What went wrong, in a word of low cardinality; nothing where the conventions see no error. It
 /// decides the span's status too.
 ///
-/// An answer of 5xx is an error; of 4xx only for the client. Without an answer Envoy's response
-/// flags say what happened.
+/// An answer of 5xx is an error; of 4xx only for the client. Without an answer, or with one that
+/// broke off, Envoy's response flags say what happened.
 pub(super) fn error_type<'a>(span: &'a Span) -> Option<Cow<'a, str>> {
     let response = &span.response;
     let first_error = match span.kind {
@@ -199,8 +203,17 @@ pub(super) fn error_type<'a>(span: &'a Span) -> Option<Cow<'a, str>> {
         None if response.flags.is_empty() => Some(OTHER.into()),
         None => Some(response.flags.as_str().into()),
         Some(code) if code >= first_error => Some(code.to_string().into()),
-        Some(_) => response.grpc_status.and_then(|status| grpc_error(span.kind, status)),
+        Some(code) => response
+            .grpc_status
+            .and_then(|status| grpc_error(span.kind, status))
+            .or_else(|| broken_off(code, &response.flags)),
     }
+}
+
+/// An upgraded connection has no end that would be an error.
+fn broken_off(code: u16, flags: &str) -> Option<Cow<'_, str>> {
+    let broken = flags.split(',').any(|flag| BROKEN_OFF.contains(&flag));
+    (broken && code >= 200).then(|| flags.into())
 }
 
 fn grpc_error(kind: SpanKind, status: u32) -> Option<Cow<'static, str>> {

@@ -12,6 +12,7 @@ import pytest
 from mesh.background import BackgroundLoop
 from mesh.http2 import grpc_answer
 from mesh.parity import ISTIO_TAGS, parity_routes
+from mesh.requests import ConnectionEnded
 from mesh.single import HOSTS, SingleProxy
 from mesh.upstream import Answer, Answering
 
@@ -67,7 +68,10 @@ class Case:
             proxy.grpc_request(self.path, headers, host=host)
             return
         send = proxy.leave if self.leaves else proxy.http2_request if self.http2 else proxy.request
-        send(self.method, self.path, headers, self.body, host=host)
+        try:
+            send(self.method, self.path, headers, self.body, host=host)
+        except ConnectionEnded:
+            pass
 
 
 BOTH = ("inbound", "outbound")
@@ -198,6 +202,12 @@ CASES = [
         answer=Answer(delay=60),
         leaves=True,
         expected={"http.response.status_code": None, "error.type": "DC", "envoy.response_flags": "DC"},
+        errors=BOTH,
+    ),
+    Case(
+        "answer_broken_off",
+        answer=Answer(reset="after", body=b"x" * 100),
+        expected={"http.response.status_code": 200, "error.type": "UPE", "envoy.response_flags": "UPE"},
         errors=BOTH,
     ),
     Case("continued", headers=(TRACEPARENT,), span={**CHILD, "flags": 0x301, "traceState": ""}),
