@@ -54,6 +54,8 @@ pub enum Protocol {
     Zipkin,
     /// `http/protobuf`: OTLP over HTTP.
     HttpProtobuf,
+    /// `grpc`: OTLP over gRPC; the cluster has to speak HTTP/2.
+    Grpc,
 }
 
 impl Protocol {
@@ -61,6 +63,7 @@ impl Protocol {
         match self {
             Self::Zipkin => "/api/v2/spans",
             Self::HttpProtobuf => "/v1/traces",
+            Self::Grpc => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         }
     }
 }
@@ -124,7 +127,7 @@ fn protocol(field: &Field<'_>) -> Result<Protocol, ConfigError> {
     match field.string()? {
         "zipkin" => Ok(Protocol::Zipkin),
         "http/protobuf" => Ok(Protocol::HttpProtobuf),
-        "grpc" => Err(field.instead(" is not supported yet", "zipkin, http/protobuf")),
+        "grpc" => Ok(Protocol::Grpc),
         _ => Err(field.is_not("one of zipkin, http/protobuf, grpc")),
     }
 }

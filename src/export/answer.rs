@@ -1,5 +1,6 @@
 //! What a collector's answer means for the spans that it answers.
 
+use super::retry_info::RetryInfo;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// What a collector's answer means for the spans that it answers. Each protocol reads its own
@@ -38,6 +39,23 @@ impl Answer {
                 Self::Later { after: retry_after.and_then(|value| wait(value, now)) }
             }
             Some(_) => Self::Rejected,
+        }
+    }
+
+    /// Reads an answer over gRPC: its status, nothing for one that is no number, and the `RetryInfo`
+    /// that came with it. Envoy answers UNAVAILABLE itself where the collector does not.
+    ///
+    /// <https://opentelemetry.io/docs/specs/otlp/#failures>
+    pub(super) fn from_grpc(status: Option<u32>, info: Option<RetryInfo>) -> Self {
+        match (status, info) {
+            (Some(0), _) => Self::ACCEPTED,
+            // CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS.
+            (Some(1 | 4 | 10 | 11 | 14 | 15), info) => {
+                Self::Later { after: info.and_then(|info| info.delay) }
+            }
+            // RESOURCE_EXHAUSTED: with RetryInfo for the time being, without it for good.
+            (Some(8), Some(info)) => Self::Later { after: info.delay },
+            _ => Self::Rejected,
         }
     }
 }
@@ -82,6 +100,38 @@ mod tests {
         ] {
             assert_eq!(Answer::from_http(status, None, 0), expected, "{status:?}");
         }
+    }
+
+    #[test]
+    fn the_grpc_status_says_what_becomes_of_the_spans() {
+        let delay = Some(Duration::from_secs(7));
+        let waits = Answer::Later { after: delay };
+        for (status, plain, with_info) in [
+            (Some(0), Answer::ACCEPTED, Answer::ACCEPTED),
+            (Some(1), LATER, waits),
+            (Some(2), Answer::Rejected, Answer::Rejected),
+            (Some(3), Answer::Rejected, Answer::Rejected),
+            (Some(4), LATER, waits),
+            (Some(5), Answer::Rejected, Answer::Rejected),
+            (Some(6), Answer::Rejected, Answer::Rejected),
+            (Some(7), Answer::Rejected, Answer::Rejected),
+            (Some(8), Answer::Rejected, waits),
+            (Some(9), Answer::Rejected, Answer::Rejected),
+            (Some(10), LATER, waits),
+            (Some(11), LATER, waits),
+            (Some(12), Answer::Rejected, Answer::Rejected),
+            (Some(13), Answer::Rejected, Answer::Rejected),
+            (Some(14), LATER, waits),
+            (Some(15), LATER, waits),
+            (Some(16), Answer::Rejected, Answer::Rejected),
+            (Some(17), Answer::Rejected, Answer::Rejected),
+            (None, Answer::Rejected, Answer::Rejected),
+        ] {
+            assert_eq!(Answer::from_grpc(status, None), plain, "{status:?}");
+            let info = Some(RetryInfo { delay });
+            assert_eq!(Answer::from_grpc(status, info), with_info, "{status:?} with RetryInfo");
+        }
+        assert_eq!(Answer::from_grpc(Some(8), Some(RetryInfo { delay: None })), LATER);
     }
 
     #[test]

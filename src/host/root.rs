@@ -5,8 +5,8 @@ use super::configuration::{self, InForce};
 use super::metrics::Metrics;
 use super::request::Request;
 use super::shared::Shared;
-use crate::config::{Collector, Settings};
-use crate::export::Answer;
+use crate::config::{Collector, Protocol, Settings};
+use crate::export::{Answer, Meaning, Reply};
 use crate::stats::{LogLimit, Metric};
 use crate::tracer::Tracer;
 use proxy_wasm::hostcalls;
@@ -33,14 +33,15 @@ struct Running {
     tick: Duration,
     failure_log: LogLimit,
     unsent_log: LogLimit,
+    remark_log: LogLimit,
     /// Envoy has ended this configuration; what waits is still delivered.
     draining: bool,
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, num_headers: usize, _: usize, _: usize) {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
         if let Some(running) = &mut self.running {
-            running.answered(token, num_headers);
+            running.answered(token, reply(headers > 0, body, trailers > 0));
         }
     }
 
@@ -96,6 +97,7 @@ impl Running {
             tick,
             failure_log: LogLimit::default(),
             unsent_log: LogLimit::default(),
+            remark_log: LogLimit::default(),
             draining: false,
         }
     }
@@ -126,25 +128,22 @@ impl Running {
         self.metrics.tell(stats);
     }
 
-    fn answered(&mut self, token: u32, num_headers: usize) {
+    fn answered(&mut self, token: u32, reply: Reply) {
         let now = now();
-        // One that broke off has no headers, and asking for one would panic in the SDK.
-        let header = |name| (num_headers > 0).then(|| answer_header(name)).flatten();
-        let status = header(":status").as_deref().and_then(status_code);
-        let answer = Answer::from_http(status, header("retry-after").as_deref(), now);
+        let Meaning { answer, words } = reply.meaning(self.collector.protocol, now);
         let consequence = match answer {
-            // What OTLP's partial success rejects is in the answer's body.
-            Answer::Accepted { .. } => None,
+            Answer::Accepted { rejected } => {
+                if rejected > 0 || !words.is_empty() {
+                    log_remark(&mut self.remark_log, &self.collector, rejected, &words, now);
+                }
+                None
+            }
             Answer::Rejected => Some("they are dropped"),
             Answer::TooLarge => Some("they are sent in halves, and one alone is dropped"),
             Answer::Later { .. } => Some(WAIT),
         };
         if let Some(consequence) = consequence {
-            let reason = match status {
-                Some(status) => format!("it answered {status}"),
-                None => "its answer broke off".to_owned(),
-            };
-            log_failure(&mut self.failure_log, &self.collector, &reason, consequence, now);
+            log_failure(&mut self.failure_log, &self.collector, &words, consequence, now);
         }
         {
             let mut tracer = self.shared.tracer.borrow_mut();
@@ -193,6 +192,9 @@ impl Collector {
             ("content-type", content_type),
             ("user-agent", concat!("meshspan/", env!("CARGO_PKG_VERSION"))),
         ];
+        if self.protocol == Protocol::Grpc {
+            headers.push(("te", "trailers"));
+        }
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         hostcalls::dispatch_http_call(&self.cluster, headers, Some(body), vec![], self.timeout)
             .map_err(|status| match status {
@@ -206,8 +208,27 @@ fn status_code(header: &[u8]) -> Option<u16> {
     core::str::from_utf8(header).ok()?.parse().ok()
 }
 
-fn answer_header(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok()?
+/// The reply that Envoy is showing. A map or a body that is not there is not asked for: that would
+/// panic in the SDK. One that broke off has none.
+fn reply(has_headers: bool, body: usize, has_trailers: bool) -> Reply {
+    let value = |map, name| hostcalls::get_map_value_bytes(map, name).ok().flatten();
+    let header =
+        |name| has_headers.then(|| value(MapType::HttpCallResponseHeaders, name)).flatten();
+    let trailer =
+        |name| has_trailers.then(|| value(MapType::HttpCallResponseTrailers, name)).flatten();
+    let either = |name| trailer(name).or_else(|| header(name));
+    let body = (body > 0).then(|| {
+        let most = body.min(Reply::MAX_BODY);
+        hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten()
+    });
+    Reply {
+        status: header(":status").as_deref().and_then(status_code),
+        retry_after: header("retry-after"),
+        grpc_status: either("grpc-status"),
+        grpc_message: either("grpc-message"),
+        grpc_status_details: either("grpc-status-details-bin"),
+        body: body.flatten().unwrap_or_default(),
+    }
 }
 
 fn log_failure(
@@ -220,6 +241,16 @@ fn log_failure(
     if let Some(held_back) = limit.permit(now) {
         log::warn!(
             "meshspan: spans could not be sent to cluster {:?}: {reason}; {consequence} \
+             ({held_back} like this not logged)",
+            collector.cluster
+        );
+    }
+}
+
+fn log_remark(limit: &mut LogLimit, collector: &Collector, rejected: usize, words: &str, now: u64) {
+    if let Some(held_back) = limit.permit(now) {
+        log::warn!(
+            "meshspan: cluster {:?} took a batch and rejected {rejected} of its spans: {words:?} \
              ({held_back} like this not logged)",
             collector.cluster
         );

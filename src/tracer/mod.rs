@@ -5,7 +5,7 @@ use crate::attributes::{
     Caps, CustomTags, Facts, Naming, Recording, Resource, Service, ServiceNames,
 };
 use crate::config::{Protocol, Settings};
-use crate::export::{Encoder, Exporter, Otlp, Zipkin};
+use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
 use crate::sampling::Sampler;
 use crate::stats::{Metric, Stats};
@@ -46,6 +46,7 @@ impl Tracer {
         let encoder: Box<dyn Encoder> = match settings.collector.protocol {
             Protocol::Zipkin => Box::new(Zipkin::new(resource.clone())),
             Protocol::HttpProtobuf => Box::new(Otlp::new(&resource)),
+            Protocol::Grpc => Box::new(Grpc::new(&resource)),
         };
         let mut ids = IdGenerator::new(seed);
         let Settings { queue, batch, export, .. } = *settings;

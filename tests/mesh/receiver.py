@@ -91,6 +91,8 @@ class Faults:
     retry_after: str | None = None
     # 413 for bodies that are larger.
     max_body: int | None = None
+    # The body of an answer that accepts.
+    response: bytes = b""
     # Only this many requests are treated so, then all is well again; None is for ever.
     requests: int | None = None
 
@@ -175,7 +177,7 @@ class Receiver:
                 return web.Response(status=413 if too_large else faults.status, headers=headers)
         spans, errors = self.parse(request.content_type, body)
         self._note(request, body, at_once, spans, errors)
-        return web.Response(status=400 if errors else self.accepted)
+        return web.Response(status=400 if errors else self.accepted, body=faults.response)
 
     def _note(
         self, request: web.Request, body: bytes, at_once: int, spans: list[Span], errors: list[str]

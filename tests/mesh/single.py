@@ -14,6 +14,7 @@ from .background import BackgroundLoop
 from .config import Config, PluginConfiguration
 from .ecds import ExtensionConfig
 from .envoy import Envoy, wait_for
+from .grpc_receiver import OtlpGrpcReceiver
 from .http2 import Http2Upstream, grpc_request, http2_request
 from .otlp_receiver import OtlpReceiver
 from .processes import new_run_folder
@@ -97,6 +98,8 @@ class SingleProxy:
         if isinstance(self.upstream, Http2Upstream):
             services = [one["name"] for one in configuration.clusters(config) if one["name"] != "zipkin"]
             configuration.use_http2(config, *services)
+        if isinstance(self.receiver, OtlpGrpcReceiver):
+            configuration.use_http2(config, "zipkin")
         upstream = ("127.0.0.1", self.upstream.port)
         endpoints = {("127.0.0.1", 8080): upstream, ("dockebi-storage", 15006): upstream}
         return configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", self.receiver.port)})
@@ -216,7 +219,8 @@ class SingleProxy:
 
 def _receiver(config: PluginConfiguration | None, loop: BackgroundLoop) -> Receiver:
     collector = config.get("collector", {}) if isinstance(config, Mapping) else {}
-    return OtlpReceiver(loop) if collector.get("protocol") == "http/protobuf" else Receiver(loop)
+    kinds = {"http/protobuf": OtlpReceiver, "grpc": OtlpGrpcReceiver}
+    return kinds.get(collector.get("protocol", ""), Receiver)(loop)
 
 
 def _sent_soon(config: PluginConfiguration) -> PluginConfiguration:

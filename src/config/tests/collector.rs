@@ -21,7 +21,11 @@ fn authority_defaults_to_the_host_of_the_cluster() {
 
 #[test]
 fn the_path_defaults_to_the_protocols() {
-    for (protocol, path) in [("zipkin", "/api/v2/spans"), ("http/protobuf", "/v1/traces")] {
+    for (protocol, path) in [
+        ("zipkin", "/api/v2/spans"),
+        ("http/protobuf", "/v1/traces"),
+        ("grpc", "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
+    ] {
         let json = format!(r#"{{"collector": {{"protocol": "{protocol}"}}}}"#);
         assert_eq!(settings_of(&json).collector.path, path);
         let json = format!(r#"{{"collector": {{"protocol": "{protocol}", "path": "/own"}}}}"#);
@@ -35,10 +39,6 @@ fn a_collector_that_cannot_be_called_is_refused() {
         (
             r#"{"collector": {"protocol": "thrift"}}"#,
             "collector.protocol: \"thrift\" is not one of zipkin, http/protobuf, grpc",
-        ),
-        (
-            r#"{"collector": {"protocol": "grpc"}}"#,
-            "collector.protocol: \"grpc\" is not supported yet; allowed: zipkin, http/protobuf",
         ),
         (
             r#"{"collector": {"cluster": ""}}"#,
