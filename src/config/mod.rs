@@ -27,4 +27,4 @@ pub use format::Format;
 pub use mesh::{MeshConfig, NodeMetadata};
 pub use percentage::Percentage;
 pub use plugin::PluginConfig;
-pub use settings::{BatchLimits, QueueLimits, Settings, settings};
+pub use settings::{BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings};

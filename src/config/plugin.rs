@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::field::Field;
-use super::{BatchLimits, Collector, CustomTag, Format, Percentage, QueueLimits};
+use super::{
+    BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage, QueueLimits,
+};
 use super::{collector, custom_tag, format, json};
 
 /// The longest service name, in bytes.
@@ -25,6 +27,7 @@ pub struct PluginConfig {
     pub(super) collector: Collector,
     pub(super) queue: QueueLimits,
     pub(super) batch: BatchLimits,
+    pub(super) export: ExportLimits,
 }
 
 impl Default for PluginConfig {
@@ -39,6 +42,7 @@ impl Default for PluginConfig {
             collector: Collector::default(),
             queue: QueueLimits::default(),
             batch: BatchLimits::default(),
+            export: ExportLimits::default(),
         }
     }
 }
@@ -72,6 +76,7 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     }
     object.take(&["queue"], |field| queue(&mut config.queue, field))?;
     object.take(&["batch"], |field| batch(&mut config.batch, field))?;
+    object.take(&["export"], |field| export(&mut config.export, field))?;
     object.finish()?;
     Ok(config)
 }
@@ -99,7 +104,18 @@ fn queue(limits: &mut QueueLimits, field: &Field<'_>) -> Result<(), ConfigError>
     if let Some(bytes) = queue.take(&["maxBytes"], |bytes| bytes.integer(1024..=1 << 30))? {
         limits.max_bytes = bytes;
     }
+    if let Some(policy) = queue.take(&["overflow"], overflow)? {
+        limits.overflow = policy;
+    }
     queue.finish()
+}
+
+fn overflow(field: &Field<'_>) -> Result<Overflow, ConfigError> {
+    match field.string()? {
+        "drop-newest" => Ok(Overflow::DropNewest),
+        "drop-oldest" => Ok(Overflow::DropOldest),
+        _ => Err(field.is_not("one of drop-newest, drop-oldest")),
+    }
 }
 
 fn batch(limits: &mut BatchLimits, field: &Field<'_>) -> Result<(), ConfigError> {
@@ -112,4 +128,12 @@ fn batch(limits: &mut BatchLimits, field: &Field<'_>) -> Result<(), ConfigError>
         limits.interval = interval;
     }
     batch.finish()
+}
+
+fn export(limits: &mut ExportLimits, field: &Field<'_>) -> Result<(), ConfigError> {
+    let mut export = field.object()?;
+    if let Some(requests) = export.take(&["maxInFlight"], |most| most.integer(1..=64))? {
+        limits.max_in_flight = requests;
+    }
+    export.finish()
 }

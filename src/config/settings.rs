@@ -31,6 +31,8 @@ pub struct Settings {
     pub queue: QueueLimits,
     /// What one export request carries.
     pub batch: BatchLimits,
+    /// How many export requests there may be.
+    pub export: ExportLimits,
 }
 
 /// What may wait for export in one worker.
@@ -40,11 +42,23 @@ pub struct QueueLimits {
     pub max_spans: usize,
     /// The most bytes that they take, 1 KiB to 1 GiB.
     pub max_bytes: usize,
+    /// Which spans go when there is no room for all.
+    pub overflow: Overflow,
+}
+
+/// Which spans go when the queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// `drop-newest`: the span that finds no room, as OpenTelemetry's batch processor does.
+    #[default]
+    DropNewest,
+    /// `drop-oldest`: those that have waited longest, as many as make room.
+    DropOldest,
 }
 
 impl Default for QueueLimits {
     fn default() -> Self {
-        Self { max_spans: 2048, max_bytes: 4 << 20 }
+        Self { max_spans: 2048, max_bytes: 4 << 20, overflow: Overflow::default() }
     }
 }
 
@@ -60,6 +74,19 @@ pub struct BatchLimits {
 impl Default for BatchLimits {
     fn default() -> Self {
         Self { max_spans: 512, interval: Duration::from_secs(1) }
+    }
+}
+
+/// How many export requests there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportLimits {
+    /// The most that are on their way at once from one worker, 1 to 64.
+    pub max_in_flight: usize,
+}
+
+impl Default for ExportLimits {
+    fn default() -> Self {
+        Self { max_in_flight: 4 }
     }
 }
 
@@ -79,6 +106,7 @@ pub fn settings(plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
             max_spans: plugin.batch.max_spans.min(plugin.queue.max_spans),
             ..plugin.batch
         },
+        export: plugin.export,
     }
 }
 

@@ -1,13 +1,19 @@
 //! Spans on their way to the collector: encoded, queued, batched, delivered or counted.
 
+mod answer;
+mod backoff;
+mod batch;
 mod encoder;
 mod exporter;
 mod otlp;
 mod protobuf;
+mod queue;
 mod semantic_conventions;
 mod zipkin;
 
+pub use answer::Answer;
+pub use batch::Batch;
 pub use encoder::Encoder;
-pub use exporter::{Answer, Batch, Exporter};
+pub use exporter::Exporter;
 pub use otlp::Otlp;
 pub use zipkin::Zipkin;

@@ -11,12 +11,15 @@ use crate::stats::{LogLimit, Metric};
 use crate::tracer::Tracer;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, MapType};
+use proxy_wasm::types::{BufferType, ContextType, MapType, Status};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// How often counters are told to Envoy and the queue is looked after, at the least.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
+
+/// What becomes of spans that can be sent again.
+const WAIT: &str = "they wait";
 
 #[derive(Default)]
 pub(super) struct Root {
@@ -29,6 +32,7 @@ struct Running {
     collector: Collector,
     tick: Duration,
     failure_log: LogLimit,
+    unsent_log: LogLimit,
     /// Envoy has ended this configuration; what waits is still delivered.
     draining: bool,
 }
@@ -91,6 +95,7 @@ impl Running {
             collector: settings.collector,
             tick,
             failure_log: LogLimit::default(),
+            unsent_log: LogLimit::default(),
             draining: false,
         }
     }
@@ -107,13 +112,14 @@ impl Running {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = now();
+        exporter.give_up(now, stats);
         let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
             match self.collector.call(exporter.content_type(), &body) {
                 Ok(token) => exporter.sent(token, batch, stats),
                 Err(reason) => {
-                    exporter.failed(batch, now, stats);
-                    log_failure(&mut self.failure_log, &self.collector, reason, now);
+                    exporter.unsent(batch, now, stats);
+                    log_failure(&mut self.unsent_log, &self.collector, reason, WAIT, now);
                 }
             }
         }
@@ -121,15 +127,24 @@ impl Running {
     }
 
     fn answered(&mut self, token: u32, num_headers: usize) {
-        let status = (num_headers > 0).then(call_status).flatten();
-        let answer = Answer::from_status(status);
         let now = now();
-        if answer != Answer::Accepted {
+        // One that broke off has no headers, and asking for one would panic in the SDK.
+        let header = |name| (num_headers > 0).then(|| answer_header(name)).flatten();
+        let status = header(":status").as_deref().and_then(status_code);
+        let answer = Answer::from_http(status, header("retry-after").as_deref(), now);
+        let consequence = match answer {
+            // What OTLP's partial success rejects is in the answer's body.
+            Answer::Accepted { .. } => None,
+            Answer::Rejected => Some("they are dropped"),
+            Answer::TooLarge => Some("they are sent in halves, and one alone is dropped"),
+            Answer::Later { .. } => Some(WAIT),
+        };
+        if let Some(consequence) = consequence {
             let reason = match status {
                 Some(status) => format!("it answered {status}"),
                 None => "its answer broke off".to_owned(),
             };
-            log_failure(&mut self.failure_log, &self.collector, &reason, now);
+            log_failure(&mut self.failure_log, &self.collector, &reason, consequence, now);
         }
         {
             let mut tracer = self.shared.tracer.borrow_mut();
@@ -145,7 +160,7 @@ impl Running {
     /// Whether nothing is left to deliver; if not, [`Self::end_if_drained`] says so later.
     fn drain(&mut self) -> bool {
         self.draining = true;
-        self.shared.tracer.borrow_mut().exporter.flush();
+        self.shared.tracer.borrow_mut().exporter.flush(now());
         self.send(self.tick);
         self.shared.tracer.borrow().exporter.is_empty()
     }
@@ -180,19 +195,32 @@ impl Collector {
         ];
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         hostcalls::dispatch_http_call(&self.cluster, headers, Some(body), vec![], self.timeout)
-            .map_err(|_| "the cluster does not exist or has no healthy host")
+            .map_err(|status| match status {
+                Status::BadArgument => "there is no such cluster",
+                _ => "the cluster has no healthy host",
+            })
     }
 }
 
-fn call_status() -> Option<u16> {
-    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status");
-    core::str::from_utf8(&status.ok()??).ok()?.parse().ok()
+fn status_code(header: &[u8]) -> Option<u16> {
+    core::str::from_utf8(header).ok()?.parse().ok()
 }
 
-fn log_failure(limit: &mut LogLimit, collector: &Collector, reason: &str, now: u64) {
+fn answer_header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok()?
+}
+
+fn log_failure(
+    limit: &mut LogLimit,
+    collector: &Collector,
+    reason: &str,
+    consequence: &str,
+    now: u64,
+) {
     if let Some(held_back) = limit.permit(now) {
         log::warn!(
-            "meshspan: spans could not be sent to cluster {:?}: {reason} ({held_back} like this not logged)",
+            "meshspan: spans could not be sent to cluster {:?}: {reason}; {consequence} \
+             ({held_back} like this not logged)",
             collector.cluster
         );
     }

@@ -47,15 +47,18 @@ impl Tracer {
             Protocol::Zipkin => Box::new(Zipkin::new(resource.clone())),
             Protocol::HttpProtobuf => Box::new(Otlp::new(&resource)),
         };
+        let mut ids = IdGenerator::new(seed);
+        let Settings { queue, batch, export, .. } = *settings;
+        let exporter = Exporter::new(encoder, queue, batch, export, ids.span_id().value());
         Self {
             propagator: Propagator::new(settings.extract.clone(), settings.inject.clone()),
             sampler: Sampler::new(settings.sampling),
-            ids: IdGenerator::new(seed),
+            ids,
             tags: CustomTags::new(&settings.custom_tags, settings.max_tag_length, environment),
             caps: Caps { tag: settings.max_tag_length, path: settings.max_path_length },
             resource,
             names: ServiceNames::default(),
-            exporter: Exporter::new(encoder, settings.queue, settings.batch),
+            exporter,
             stats: Stats::default(),
         }
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from mesh import config as configuration
 from mesh.background import BackgroundLoop
+from mesh.books import Books, dropped, drops, imbalance, send, settled
 from mesh.config import Config
 from mesh.envoy import Envoy, wait_for
 from mesh.load import run_load
@@ -24,43 +24,6 @@ from mesh.single import HOSTS, LISTENERS, SingleProxy
 from mesh.upstream import Answer, Upstream
 
 Proxies = Callable[..., SingleProxy]
-
-DROPS = ("queue_full", "rejected", "retries_exhausted", "too_large")
-
-
-def imbalance(stats: dict[str, int]) -> int:
-    """sampled - (exported + dropped + waiting), 0 at every moment."""
-    done = stats["meshspan_spans_exported"] + stats["meshspan_queue_spans"]
-    return stats["meshspan_spans_sampled"] - done - sum(dropped(stats).values())
-
-
-def dropped(stats: dict[str, int]) -> dict[str, int]:
-    """Dropped spans by reason."""
-    return {reason: stats[f"meshspan_spans_dropped_{reason}"] for reason in DROPS}
-
-
-def drops(**counts: int) -> dict[str, int]:
-    """What `dropped` gives for these and no others."""
-    return {**dict.fromkeys(DROPS, 0), **counts}
-
-
-def settled(one: SingleProxy, count: int, timeout: float = 20.0) -> dict[str, int]:
-    """The statistics when `count` spans are sampled and none waits; the books balance."""
-    def now() -> dict[str, int] | None:
-        stats = one.stats()
-        done = stats["meshspan_spans_sampled"] == count and stats["meshspan_queue_spans"] == 0
-        return stats if done else None
-
-    stats = wait_for(now, timeout, f"{count} spans sampled and none waiting")
-    assert imbalance(stats) == 0
-    assert stats["meshspan_queue_bytes"] == 0
-    return stats
-
-
-def send(one: SingleProxy, count: int) -> None:
-    """Send requests that all succeed."""
-    result = run_load(one.port, count, connections=4)
-    assert (result.statuses, result.failed) == ({200: count}, 0)
 
 
 def application(folder: Path) -> Envoy:
@@ -89,41 +52,6 @@ def both_directions(config: Config, upstream: int) -> None:
         if cluster["name"] != "zipkin":
             (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
             endpoint["endpoint"]["address"]["socket_address"]["port_value"] = upstream
-
-
-class Books:
-    """Reads the module's statistics again and again while a load runs.
-
-    The module tells Envoy all its changes in one go, yet metric by metric, and Envoy reads them
-    one by one as well: a read that falls into a telling is off by what is being told. So a read
-    that does not balance is repeated, and only one that stays off counts.
-    """
-
-    def __init__(self, one: SingleProxy) -> None:
-        self.polls = 0
-        self.torn = 0
-        self.unbalanced: list[dict[str, int]] = []
-        self._one = one
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._poll)
-
-    def _poll(self) -> None:
-        while not self._ended.wait(0.02):
-            reads = (self._one.stats() for _ in range(5))
-            stats = next(reads)
-            self.polls += 1
-            if imbalance(stats):
-                self.torn += 1
-                if all(imbalance(again) for again in reads):
-                    self.unbalanced.append(stats)
-
-    def __enter__(self) -> Books:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])
@@ -256,24 +184,25 @@ def test_nothing_is_lost_while_the_collector_is_away_for_three_seconds(
     assert len(failure_lines(one)) == 1
 
 
-def test_a_collector_away_for_good_costs_the_spans_and_no_request(proxy: Proxies) -> None:
+def test_a_collector_away_for_good_costs_no_request_and_the_spans_wait(proxy: Proxies) -> None:
     one = proxy()
     one.receiver.faults = Faults(close=True)
     send(one, 50)
-    stats = settled(one, 50, timeout=60)
-    assert dropped(stats) == drops(retries_exhausted=50)
-    assert stats["meshspan_export_failures"] >= 5
+    wait_for(lambda: one.stats()["meshspan_export_failures"] >= 5, timeout=60, what="five failures")
     send(one, 50)
+    wait_for(lambda: one.stats()["meshspan_queue_spans"] == 100, what="all spans waiting")
+    assert (imbalance(one.stats()), dropped(one.stats())) == (0, drops())
     # Many failures, and one line a minute on them.
     assert len(failure_lines(one)) == 1
 
 
-def test_a_cluster_that_does_not_exist_costs_the_spans_and_no_request(proxy: Proxies) -> None:
+def test_a_cluster_that_does_not_exist_costs_no_request_and_the_spans_wait(proxy: Proxies) -> None:
     one = proxy({"sampling": 100, "collector": {"cluster": "nowhere"}})
     send(one, 50)
     wait_for(lambda: one.stats()["meshspan_export_failures"] >= 2, what="failures counted")
     send(one, 50)
-    assert imbalance(one.stats()) == 0
+    wait_for(lambda: one.stats()["meshspan_queue_spans"] == 100, what="all spans waiting")
+    assert (imbalance(one.stats()), dropped(one.stats())) == (0, drops())
     assert one.stats()["meshspan_export_requests"] == 0
     (line,) = failure_lines(one)
     assert "[warning][wasm]" in line and '"nowhere"' in line

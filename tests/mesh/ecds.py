@@ -1,4 +1,4 @@
-"""Filters (ECDS) and listeners (LDS) read from files that Envoy watches, to change them live."""
+"""Filters (ECDS), listeners (LDS) and clusters (CDS) read from files that Envoy watches, to change them live."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .config import (
 )
 
 _EXTENSION_TYPE = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+_CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener"
 
 
@@ -112,3 +113,34 @@ class Listeners:
 
     def _write(self, listeners: Iterable[Config]) -> None:
         self._file.write({"@type": _LISTENER_TYPE, **listener} for listener in listeners)
+
+
+class Collectors:
+    """The collector's cluster by CDS; used like `ExtensionConfig`."""
+
+    def __init__(self, folder: Path, name: str = "zipkin") -> None:
+        self._name = name
+        self._file = _Watched(folder, "cds")
+        self._cluster: Config = {}
+
+    def install(self, config: Config) -> None:
+        """Take the collector's cluster out of `config` and have it discovered here."""
+        clusters = config["static_resources"]["clusters"]
+        (self._cluster,) = [one for one in clusters if one["name"] == self._name]
+        clusters.remove(self._cluster)
+        config.setdefault("dynamic_resources", {})["cds_config"] = self._file.source()
+        self.add()
+
+    def add(self) -> None:
+        """Let the cluster be there, as the Envoy configuration had it."""
+        self._file.write([{"@type": _CLUSTER_TYPE, **self._cluster}])
+
+    def remove(self) -> None:
+        """Take the cluster away."""
+        self._file.write([])
+
+    def empty(self) -> None:
+        """Leave the cluster without a host."""
+        cluster = {**self._cluster, "type": "STATIC"}
+        cluster["load_assignment"] = {"cluster_name": self._name, "endpoints": []}
+        self._file.write([{"@type": _CLUSTER_TYPE, **cluster}])

@@ -85,6 +85,12 @@ class Faults:
     delay: float = 0.0
     # Close the connection without an answer.
     close: bool = False
+    # These bytes instead of an answer, then a close.
+    raw: bytes | None = None
+    # The `retry-after` of a refusal.
+    retry_after: str | None = None
+    # 413 for bodies that are larger.
+    max_body: int | None = None
     # Only this many requests are treated so, then all is well again; None is for ever.
     requests: int | None = None
 
@@ -98,6 +104,8 @@ class Request:
     path: str
     size: int
     spans: int
+    # How many were under way when it came, itself included.
+    at_once: int
 
 
 @dataclass
@@ -124,20 +132,27 @@ class Receiver:
         self._loop = loop
         self._received = _Received()
         self._changed = threading.Condition()
+        self._under_way = 0
+        self.port: int = loop.run(self._start(port))
+
+    async def _start(self, port: int) -> int:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post(self.path, self._take)
         # A collector that closes idle connections would add cost, and races, of its own.
         self._runner = web.AppRunner(application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None)
-        self.port: int = loop.run(self._start(port))
-
-    async def _start(self, port: int) -> int:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         return self._runner.addresses[0][1]
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
+        self._under_way += 1
+        try:
+            return await self._answer(request, await request.read(), self._under_way)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, request: web.Request, body: bytes, at_once: int) -> web.StreamResponse:
         faults = self.faults
         if faults.requests is None or faults.requests > 0:
             if faults.requests is not None:
@@ -147,16 +162,26 @@ class Receiver:
             if faults.close and request.transport is not None:
                 request.transport.abort()
                 return web.Response()
-            if faults.status >= 300:
-                self._note(request, body, [], [])
-                return web.Response(status=faults.status)
+            if faults.raw is not None and request.transport is not None:
+                request.transport.write(faults.raw)
+                # The bytes have to be read before the close is seen.
+                await asyncio.sleep(0.05)
+                request.transport.abort()
+                return web.Response()
+            too_large = faults.max_body is not None and len(body) > faults.max_body
+            if faults.status >= 300 or too_large:
+                self._note(request, body, at_once, [], [])
+                headers = {"retry-after": faults.retry_after} if faults.retry_after else None
+                return web.Response(status=413 if too_large else faults.status, headers=headers)
         spans, errors = self.parse(request.content_type, body)
-        self._note(request, body, spans, errors)
+        self._note(request, body, at_once, spans, errors)
         return web.Response(status=400 if errors else self.accepted)
 
-    def _note(self, request: web.Request, body: bytes, spans: list[Span], errors: list[str]) -> None:
+    def _note(
+        self, request: web.Request, body: bytes, at_once: int, spans: list[Span], errors: list[str]
+    ) -> None:
         with self._changed:
-            noted = Request(time.time(), request.headers, request.path, len(body), len(spans))
+            noted = Request(time.time(), request.headers, request.path, len(body), len(spans), at_once)
             self._received.requests.append(noted)
             self._received.spans += spans
             self._received.errors += errors
@@ -196,6 +221,10 @@ class Receiver:
     def stop(self) -> None:
         """Close the port and every connection."""
         self._loop.run(self._runner.cleanup())
+
+    def start_again(self) -> None:
+        """Open the same port again after a stop; what came before is remembered."""
+        self._loop.run(self._start(self.port))
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

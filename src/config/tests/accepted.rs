@@ -3,11 +3,19 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{BatchLimits, Collector, Format, Protocol, QueueLimits};
+use crate::config::{
+    BatchLimits, Collector, ExportLimits, Format, Overflow, Protocol, QueueLimits,
+};
 
 #[test]
 fn nothing_configured_means_the_defaults_of_the_design() {
-    for json in ["", " \n", "{}", r#"{"serviceName": ""}"#, r#"{"collector": {}, "queue": {}}"#] {
+    for json in [
+        "",
+        " \n",
+        "{}",
+        r#"{"serviceName": ""}"#,
+        r#"{"collector": {}, "queue": {}, "export": {}}"#,
+    ] {
         let settings = settings_of(json);
         assert_eq!(settings.service_name, None);
         assert_eq!(settings.sampling.percent(), 1.0);
@@ -28,10 +36,12 @@ fn nothing_configured_means_the_defaults_of_the_design() {
                 timeout: Duration::from_secs(5),
             }
         );
-        let queue = QueueLimits { max_spans: 2048, max_bytes: 4_194_304 };
+        let overflow = Overflow::DropNewest;
+        let queue = QueueLimits { max_spans: 2048, max_bytes: 4_194_304, overflow };
         assert_eq!(settings.queue, queue);
         let batch = BatchLimits { max_spans: 512, interval: Duration::from_secs(1) };
         assert_eq!(settings.batch, batch);
+        assert_eq!(settings.export, ExportLimits { max_in_flight: 4 });
     }
 }
 
@@ -56,8 +66,9 @@ fn every_key_of_the_design_is_read() {
                 "headers": {"X-Api-Key": "s3cret", "a": ""},
                 "timeout": "1.5s"
             },
-            "queue": {"maxSpans": 10, "maxBytes": 1024},
-            "batch": {"maxSpans": 5.0, "interval": "250ms"}
+            "queue": {"maxSpans": 10, "maxBytes": 1024, "overflow": "drop-oldest"},
+            "batch": {"maxSpans": 5.0, "interval": "250ms"},
+            "export": {"maxInFlight": 64}
         }"#,
     );
     assert_eq!(settings.service_name.as_deref(), Some("checkout"));
@@ -77,10 +88,12 @@ fn every_key_of_the_design_is_read() {
     let headers = [("x-api-key".to_owned(), "s3cret".to_owned()), ("a".to_owned(), String::new())];
     assert_eq!(settings.collector.headers, headers);
     assert_eq!(settings.collector.timeout, Duration::from_millis(1500));
-    let queue = QueueLimits { max_spans: 10, max_bytes: 1024 };
+    let overflow = Overflow::DropOldest;
+    let queue = QueueLimits { max_spans: 10, max_bytes: 1024, overflow };
     assert_eq!(settings.queue, queue);
     let batch = BatchLimits { max_spans: 5, interval: Duration::from_millis(250) };
     assert_eq!(settings.batch, batch);
+    assert_eq!(settings.export, ExportLimits { max_in_flight: 64 });
 }
 
 #[test]

@@ -35,6 +35,14 @@ fn numbers_outside_their_range_are_refused() {
             r#"{"batch": {"maxSpans": 1e300}}"#,
             "batch.maxSpans: 1e+300 is not a whole number from 1 to 65536",
         ),
+        (
+            r#"{"export": {"maxInFlight": 0}}"#,
+            "export.maxInFlight: 0 is not a whole number from 1 to 64",
+        ),
+        (
+            r#"{"export": {"maxInFlight": 65}}"#,
+            "export.maxInFlight: 65 is not a whole number from 1 to 64",
+        ),
     ]);
 }
 
@@ -44,17 +52,18 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         (
             r#"{"custmTags": {}}"#,
             "custmTags: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, \
-             propagation, collector, queue, batch",
+             propagation, collector, queue, batch, export",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, propagation, collector, queue, batch",
+            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, propagation, collector, queue, batch, export",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,
-            "queue.max_spans: unknown key; allowed: maxSpans, maxBytes",
+            "queue.max_spans: unknown key; allowed: maxSpans, maxBytes, overflow",
         ),
         (r#"{"batch": {"": 1}}"#, "batch.\"\": unknown key; allowed: maxSpans, interval"),
+        (r#"{"export": {"retries": 1}}"#, "export.retries: unknown key; allowed: maxInFlight"),
         (
             r#"{"propagation": {"in\nject": []}}"#,
             "propagation.in\\nject: unknown key; allowed: extract, inject",
@@ -92,6 +101,18 @@ fn objects_are_neither_arrays_nor_null_nor_text() {
             "customTags.a.literal: \"prod\" is not an object",
         ),
         (r#"{"serviceName": 7}"#, "serviceName: 7 is not a string"),
+        (r#"{"export": 4}"#, "export: 4 is not an object"),
+    ]);
+}
+
+#[test]
+fn an_overflow_policy_is_one_of_two() {
+    check(&[
+        (
+            r#"{"queue": {"overflow": "drop-random"}}"#,
+            "queue.overflow: \"drop-random\" is not one of drop-newest, drop-oldest",
+        ),
+        (r#"{"queue": {"overflow": true}}"#, "queue.overflow: true is not a string"),
     ]);
 }
 

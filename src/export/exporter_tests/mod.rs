@@ -1,6 +1,12 @@
-//! The exporter without Envoy: each rule as a table, and the books after every step of long runs.
+//! The exporter without Envoy: when batches leave. What answers do to them, and the books after every
+//! step of long runs, have files of their own.
+
+mod answers;
+mod books;
 
 use super::*;
+use crate::config::Overflow;
+use crate::export::batch::{Held, SPAN_OVERHEAD};
 use crate::trace::{Endpoint, HttpRequest, HttpResponse, SpanId, SpanKind, TraceFlags, TraceId};
 use std::time::Duration;
 
@@ -46,12 +52,19 @@ fn span(name: &str, end: u64) -> Span<'static> {
     }
 }
 
+const LATER: Answer = Answer::Later { after: None };
+
+/// The longest pause, which no jitter goes beyond.
+const PAUSE: u64 = 4 * SECOND;
+
 fn exporter(max_spans: usize, max_bytes: usize, batch: usize, interval_s: u64) -> Exporter {
     let interval = Duration::from_secs(interval_s);
     Exporter::new(
         Box::new(Letters),
-        QueueLimits { max_spans, max_bytes },
+        QueueLimits { max_spans, max_bytes, overflow: Overflow::DropNewest },
         BatchLimits { max_spans: batch, interval },
+        ExportLimits { max_in_flight: 4 },
+        1,
     )
 }
 
@@ -111,15 +124,17 @@ impl Run {
         let exported = self.total(Metric::SpansExported);
         assert_eq!(self.total(Metric::SpansSampled), exported + dropped + waiting);
         let exporter = &self.exporter;
-        let batches = || exporter.again.iter().chain(exporter.in_flight.values());
-        let spans: usize = batches().map(|batch| batch.spans.len()).sum();
-        let bytes: usize = batches().map(Batch::bytes).sum();
-        let queued: usize = exporter.queue.iter().map(|queued| cost(&queued.encoded)).sum();
-        let (spans, bytes) = (exporter.queue.len() + spans, queued + bytes);
-        assert_eq!((exporter.waiting_spans, exporter.waiting_bytes), (spans, bytes));
+        let mut lent = Held::default();
+        exporter.in_flight.values().for_each(|sent| lent.add(sent.batch.size()));
+        assert_eq!(exporter.queue.lent(), lent);
+        let mut held = exporter.queue.counted();
+        held.add(lent);
+        assert_eq!(exporter.queue.held(), held);
+        let Held { spans, bytes } = held;
         assert!(spans <= exporter.queue_limits.max_spans);
         assert!(bytes <= exporter.queue_limits.max_bytes);
-        assert!(exporter.in_flight.len() <= MAX_IN_FLIGHT);
+        assert!(exporter.in_flight.len() <= exporter.export_limits.max_in_flight);
+        assert!(exporter.in_flight.values().filter(|sent| sent.asks).count() <= 1);
         assert_eq!(exporter.is_empty(), spans == 0);
         assert_eq!((waiting, self.total(Metric::QueueBytes)), (spans as i64, bytes as i64));
     }
@@ -204,154 +219,9 @@ fn the_interval_counts_from_the_oldest_span_that_waits() {
 fn after_a_flush_nothing_waits_for_its_interval() {
     let mut run = Run::new(exporter(100, 1 << 20, 10, 300));
     run.push_many(13, 0);
-    run.exporter.flush();
+    run.exporter.flush(1);
     assert_eq!(run.send(1, 2), [10, 3]);
     // What ends later, such as a request that was under way, does not wait either.
     run.push("late", 1);
     assert_eq!(run.send(1, 2), [1]);
-}
-
-#[test]
-fn each_failure_in_a_row_doubles_the_pause_until_the_attempts_are_used_up() {
-    let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
-    run.push_many(3, 0);
-    let mut now = 20 * SECOND;
-    for (token, pause) in [1, 2, 4, 8].into_iter().enumerate() {
-        assert_eq!(run.send(now, now + SECOND), [3]);
-        run.answer(token as u32, Answer::Failed, now);
-        run.check_books();
-        now += pause * SECOND;
-        assert_eq!(run.send(now - 1, now + SECOND), NOTHING, "in the pause of {pause} s");
-    }
-    assert_eq!(run.send(now, now + SECOND), [3]);
-    run.answer(4, Answer::Failed, now);
-    run.check_books();
-    assert!(run.exporter.is_empty());
-    assert_eq!(run.total(Metric::SpansDroppedRetriesExhausted), 3);
-    assert_eq!(run.total(Metric::ExportRequests), 5);
-    assert_eq!(run.total(Metric::ExportFailures), 5);
-}
-
-#[test]
-fn a_call_that_cannot_be_made_counts_as_a_failure_and_not_as_a_request() {
-    let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
-    run.push_many(3, 0);
-    let (batch, _) = run.exporter.next_batch(10 * SECOND, 11 * SECOND).unwrap();
-    run.exporter.failed(batch, 10 * SECOND, &mut run.stats);
-    run.check_books();
-    assert_eq!(run.total(Metric::ExportRequests), 0);
-    assert_eq!(run.total(Metric::ExportFailures), 1);
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), NOTHING);
-    assert_eq!(run.send(11 * SECOND, 12 * SECOND), [3]);
-}
-
-#[test]
-fn an_answer_decides_what_becomes_of_its_batch() {
-    for (status, exported, rejected, waiting) in [
-        (Some(200), 3, 0, 0),
-        (Some(202), 3, 0, 0),
-        (Some(301), 0, 3, 0),
-        (Some(400), 0, 3, 0),
-        (Some(401), 0, 3, 0),
-        (Some(413), 0, 3, 0),
-        (Some(408), 0, 0, 3),
-        (Some(429), 0, 0, 3),
-        (Some(500), 0, 0, 3),
-        (Some(503), 0, 0, 3),
-        (Some(504), 0, 0, 3),
-        (None, 0, 0, 3),
-    ] {
-        let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
-        run.push_many(3, 0);
-        assert_eq!(run.send(10 * SECOND, 11 * SECOND), [3]);
-        run.answer(0, Answer::from_status(status), 10 * SECOND);
-        run.check_books();
-        let metrics = [Metric::SpansExported, Metric::SpansDroppedRejected, Metric::QueueSpans];
-        assert_eq!(metrics.map(|m| run.total(m)), [exported, rejected, waiting], "{status:?}");
-    }
-}
-
-#[test]
-fn answers_come_in_any_order_once_and_for_our_own_tokens_only() {
-    let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
-    run.push_many(35, 0);
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), [10, 10, 10, 5]);
-    for (token, exported) in [(3, 5), (99, 5), (1, 15), (3, 15), (0, 25), (2, 35), (2, 35)] {
-        run.answer(token, Answer::Accepted, 10 * SECOND);
-        run.check_books();
-        assert_eq!(run.total(Metric::SpansExported), exported, "{token}");
-    }
-    assert!(run.exporter.is_empty());
-}
-
-#[test]
-fn an_accepted_batch_ends_the_pause() {
-    let mut run = Run::new(exporter(100, 1 << 20, 10, 10));
-    run.push_many(20, 0);
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), [10, 10]);
-    run.answer(0, Answer::Failed, 10 * SECOND);
-    run.push_many(10, 0);
-    assert!(!run.exporter.is_due(), "the collector is spared");
-    run.answer(1, Answer::Accepted, 10 * SECOND);
-    assert!(run.exporter.is_due());
-    assert_eq!(run.send(10 * SECOND, 11 * SECOND), [10, 10]);
-}
-
-/// A small generator of our own, so that a failing run can be repeated by its seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
-#[test]
-fn the_books_balance_after_every_step_of_long_random_runs() {
-    for seed in 0..50 {
-        let mut dice = Dice(seed);
-        let limits = (1 + dice.roll(60) as usize, 1024 + dice.roll(8192) as usize);
-        let mut run = Run::new(exporter(limits.0, limits.1, 1 + dice.roll(20) as usize, 1));
-        let mut now = SECOND;
-        for _ in 0..2000 {
-            step(&mut run, &mut dice, &mut now);
-            run.check_books();
-        }
-        // With a healthy collector all that waits is delivered in the end.
-        run.exporter.flush();
-        for _ in 0..1000 {
-            now += SECOND;
-            run.send(now, now + SECOND);
-            let tokens: Vec<u32> = run.exporter.in_flight.keys().copied().collect();
-            tokens.into_iter().for_each(|token| run.answer(token, Answer::Accepted, now));
-            run.check_books();
-        }
-        assert!(run.exporter.is_empty(), "seed {seed}");
-    }
-}
-
-fn step(run: &mut Run, dice: &mut Dice, now: &mut u64) {
-    match dice.roll(10) {
-        0..=5 => {
-            let largest = if dice.roll(20) == 0 { 12_000 } else { 200 };
-            let size = dice.roll(largest);
-            run.push(&"a".repeat(size as usize), *now);
-        }
-        6 => {
-            run.send(*now, *now + SECOND);
-        }
-        7 => {
-            if let Some((batch, _)) = run.exporter.next_batch(*now, u64::MAX) {
-                run.exporter.failed(batch, *now, &mut run.stats);
-            }
-        }
-        8 => {
-            let token = run.next_token.saturating_sub(dice.roll(6) as u32);
-            let answers = [Answer::Accepted, Answer::Accepted, Answer::Failed, Answer::Rejected];
-            run.answer(token, answers[dice.roll(4) as usize], *now);
-        }
-        _ => *now += dice.roll(2 * SECOND),
-    }
 }

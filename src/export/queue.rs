@@ -1,0 +1,154 @@
+//! What waits for the collector, within the limits of the configuration.
+
+use super::batch::{Batch, Held, cost};
+use crate::config::{Overflow, QueueLimits};
+use crate::stats::{Metric, Stats};
+use std::collections::VecDeque;
+
+/// A span that was never sent.
+struct Queued {
+    encoded: Vec<u8>,
+    /// When it ended, in nanoseconds since the epoch.
+    end: u64,
+}
+
+/// Spans that were never sent, and batches that have to be sent again. What is on its way is lent
+/// out: it goes on to take its room until [`Self::leave`].
+pub(super) struct Queue {
+    limits: QueueLimits,
+    fresh: VecDeque<Queued>,
+    again: VecDeque<Batch>,
+    held: Held,
+    lent: Held,
+}
+
+impl Queue {
+    pub(super) fn new(limits: QueueLimits) -> Self {
+        let (fresh, again) = (VecDeque::new(), VecDeque::new());
+        Self { limits, fresh, again, held: Held::default(), lent: Held::default() }
+    }
+
+    /// How many spans were never sent.
+    pub(super) fn fresh(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// When the oldest of these ended.
+    pub(super) fn oldest_end(&self) -> Option<u64> {
+        self.fresh.front().map(|oldest| oldest.end)
+    }
+
+    /// What takes room here, lent out or not.
+    pub(super) fn held(&self) -> Held {
+        self.held
+    }
+
+    /// Takes a span that ended at `end`, or counts which one is dropped.
+    pub(super) fn push(&mut self, mut encoded: Vec<u8>, end: u64, stats: &mut Stats) {
+        // Room that the encoder was given and did not need would not be counted.
+        encoded.shrink_to_fit();
+        let cost = cost(&encoded);
+        if cost > self.limits.max_bytes {
+            stats.add(Metric::SpansDroppedTooLarge, 1);
+        } else if self.make_room(cost, stats) {
+            self.held.add(Held { spans: 1, bytes: cost });
+            stats.add(Metric::QueueSpans, 1);
+            stats.add(Metric::QueueBytes, cost as i64);
+            self.fresh.push_back(Queued { encoded, end });
+        } else {
+            stats.add(Metric::SpansDroppedQueueFull, 1);
+        }
+    }
+
+    /// Whether a span that costs `cost` has room, after older ones were dropped for it.
+    fn make_room(&mut self, cost: usize, stats: &mut Stats) -> bool {
+        let has_room = |held: Held, limits: QueueLimits| {
+            held.spans < limits.max_spans && held.bytes.saturating_add(cost) <= limits.max_bytes
+        };
+        while !has_room(self.held, self.limits) {
+            // Nothing is dropped in vain: what is on its way keeps its room.
+            let can_have = has_room(self.lent, self.limits);
+            if self.limits.overflow == Overflow::DropNewest || !can_have {
+                return false;
+            }
+            let Some(oldest) = self.pop_oldest() else { return false };
+            let gone = Held { spans: 1, bytes: super::batch::cost(&oldest) };
+            self.gone(gone, stats);
+            stats.add(Metric::SpansDroppedQueueFull, 1);
+        }
+        true
+    }
+
+    fn pop_oldest(&mut self) -> Option<Vec<u8>> {
+        let fresh = self.oldest_end().unwrap_or(u64::MAX);
+        let oldest = self.again.iter_mut().min_by_key(|batch| batch.oldest);
+        let Some(batch) = oldest.filter(|batch| batch.oldest <= fresh) else {
+            return self.fresh.pop_front().map(|queued| queued.encoded);
+        };
+        let span = batch.spans.pop_front();
+        if batch.spans.is_empty() {
+            self.again.retain(|batch| !batch.spans.is_empty());
+        }
+        span
+    }
+
+    /// Lends the next batch: one to be sent again or, if `fresh_may_go`, at most `count` spans that
+    /// were never sent.
+    pub(super) fn lend(&mut self, fresh_may_go: bool, count: usize) -> Option<Batch> {
+        // One that fails and fails must not stand in the way of all others; yet a collector that is
+        // away should not be shown ever more batches.
+        let has_had_its_chance = |batch: &Batch| batch.failures > self.again.len();
+        let batch = match self.again.front() {
+            Some(first) if !(fresh_may_go && has_had_its_chance(first)) => {
+                self.again.pop_front()?
+            }
+            _ if fresh_may_go => {
+                let oldest = self.oldest_end()?;
+                let spans = self.fresh.drain(..count.min(self.fresh.len()));
+                Batch::new(spans.map(|queued| queued.encoded).collect(), oldest)
+            }
+            _ => return None,
+        };
+        self.lent.add(batch.size());
+        Some(batch)
+    }
+
+    /// Takes back a batch that failed; all others come before it.
+    pub(super) fn give_back(&mut self, mut batch: Batch) {
+        self.lent.subtract(batch.size());
+        batch.failures = batch.failures.saturating_add(1);
+        self.again.push_back(batch);
+    }
+
+    /// Takes back a batch that nobody saw; it is the next.
+    pub(super) fn give_back_unseen(&mut self, batch: Batch) {
+        self.lent.subtract(batch.size());
+        self.again.push_front(batch);
+    }
+
+    /// A batch that was lent is exported or dropped.
+    pub(super) fn leave(&mut self, batch: &Batch, stats: &mut Stats) {
+        self.lent.subtract(batch.size());
+        self.gone(batch.size(), stats);
+    }
+
+    /// Lets go of all that is not lent; how many spans these are.
+    pub(super) fn clear(&mut self, stats: &mut Stats) -> usize {
+        let mut gone = self.held;
+        gone.subtract(self.lent);
+        self.fresh.clear();
+        self.again.clear();
+        self.gone(gone, stats);
+        gone.spans
+    }
+
+    fn gone(&mut self, gone: Held, stats: &mut Stats) {
+        self.held.subtract(gone);
+        stats.add(Metric::QueueSpans, -(gone.spans as i64));
+        stats.add(Metric::QueueBytes, -(gone.bytes as i64));
+    }
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;
