@@ -25,7 +25,7 @@ from mesh.single import SingleProxy
 Proxies = Callable[..., SingleProxy]
 
 # What `collector` says for each protocol; a new one gets the whole table by a line here.
-PROTOCOLS: dict[str, dict[str, Any]] = {"zipkin": {"protocol": "zipkin"}}
+PROTOCOLS: dict[str, dict[str, Any]] = {name: {"protocol": name} for name in ("zipkin", "http/protobuf")}
 
 # Seconds from a fault's end to the last span that waited, and what a busy machine may add.
 RECOVERY, SLACK = 5, 15
@@ -137,6 +137,11 @@ FAULTS = {
 }
 
 
+def url(span: Span) -> str:
+    """What the request of a span asked for, to the end of the path."""
+    return span["tags"]["http.url"] if "tags" in span else span["attributes"]["url.path"]
+
+
 def unique(spans: list[Span]) -> int:
     """How many spans these are, each counted once."""
     return len({span["id"] for span in spans})
@@ -210,7 +215,7 @@ def test_a_full_queue_keeps_the_oldest_or_the_newest(
     add_cluster(bench)
     stats = settled(bench.one, 100, RECOVERY + SLACK)
     assert dropped(stats) == drops(queue_full=80)
-    numbers = sorted(int(span["tags"]["http.url"].rsplit("/", 1)[1]) for span in bench.receiver.spans)
+    numbers = sorted(int(url(span).rsplit("/", 1)[1]) for span in bench.receiver.spans)
     assert numbers == list(kept)
 
 
