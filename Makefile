@@ -47,10 +47,10 @@ $(VENV)/whole: tests/requirements.txt
 	  || { echo "Python 3.10 or later is needed (PYTHON=python3.11 chooses one)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "python3 -m venv does not work: on Debian apt-get install python3-venv"; exit 1; }
-	@echo "making the Python environment, once"
 	@# The mark comes last: a half-made environment has none and is made anew.
 	@mkdir -p $(MESHSPAN_CACHE)
 	@exec 9>$(VENV).lock; flock 9; if [ ! -e $@ ]; then \
+	  echo "making the Python environment, once"; \
 	  rm -rf $(VENV); $(PYTHON) -m venv $(VENV); \
 	  $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt; \
 	fi; touch $@

@@ -3,6 +3,7 @@
 mod custom_tags;
 mod facts;
 mod flags;
+mod kubernetes;
 mod recording;
 mod resource;
 mod service;
@@ -10,6 +11,7 @@ mod text;
 
 pub use custom_tags::CustomTags;
 pub use facts::Facts;
+pub use kubernetes::{Kubernetes, Owner, OwnerKind};
 pub use recording::{Caps, Recording};
 pub use resource::{Istio, Resource};
 pub use service::{MAX_AUTHORITY_NAMES, Naming, Service, ServiceNames};

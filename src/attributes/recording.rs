@@ -25,6 +25,7 @@ pub struct Caps {
 pub struct Recording {
     context: TraceContext,
     debug: bool,
+    trace_state: String,
     request: HttpRequest,
     header_values: HeaderValues,
 }
@@ -52,6 +53,7 @@ impl Recording {
         Self {
             context,
             debug: decision == Decision::Debug,
+            trace_state: String::new(),
             request: HttpRequest {
                 method: tag(":method").unwrap_or_default(),
                 scheme: tag(":scheme").unwrap_or_default(),
@@ -66,6 +68,11 @@ impl Recording {
             },
             header_values: tags.read(header),
         }
+    }
+
+    /// The `tracestate` that goes on with the request.
+    pub fn with_trace_state(self, trace_state: String) -> Self {
+        Self { trace_state, ..self }
     }
 
     /// Whether the answer's `grpc-status` will be wanted.
@@ -90,8 +97,10 @@ impl Recording {
             trace_id: self.context.trace_id,
             span_id: self.context.span_id,
             parent_id: self.context.parent_id,
+            flags: self.context.flags,
+            trace_state: self.trace_state,
             kind: facts.kind,
-            name: span_name(service.as_ref(), &self.request.method),
+            name: span_name(service.as_ref(), &self.request),
             start_time: facts.start_time,
             duration: facts.duration,
             debug: self.debug,
@@ -136,13 +145,10 @@ fn number(digits: &[u8]) -> Option<u32> {
 
 /// The service; where nothing names one, the method, as OpenTelemetry's conventions say.
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name>
-fn span_name(service: Option<&Service>, method: &str) -> String {
-    const KNOWN_METHODS: [&str; 9] =
-        ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+fn span_name(service: Option<&Service>, request: &HttpRequest) -> String {
     match service {
         Some(service) => service.span_name(),
-        None if KNOWN_METHODS.contains(&method) => method.to_owned(),
-        None => "HTTP".to_owned(),
+        None => request.known_method().unwrap_or("HTTP").to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is the same for every span of a proxy.
 
+use super::Kubernetes;
 use std::net::IpAddr;
 
 /// The proxy and the workload that it serves.
@@ -14,6 +15,8 @@ pub struct Resource {
     pub zone: String,
     /// The pod's address, where Istio tells it.
     pub ip: Option<IpAddr>,
+    /// Where in Kubernetes it runs.
+    pub kubernetes: Kubernetes,
     /// What Istio says of the workload, inside an Istio mesh.
     pub istio: Option<Istio>,
 }

@@ -52,12 +52,15 @@ pub struct Collector {
 pub enum Protocol {
     /// `zipkin`: Zipkin v2 JSON over HTTP.
     Zipkin,
+    /// `http/protobuf`: OTLP over HTTP.
+    HttpProtobuf,
 }
 
 impl Protocol {
     fn default_path(self) -> &'static str {
         match self {
             Self::Zipkin => "/api/v2/spans",
+            Self::HttpProtobuf => "/v1/traces",
         }
     }
 }
@@ -120,7 +123,8 @@ pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
 fn protocol(field: &Field<'_>) -> Result<Protocol, ConfigError> {
     match field.string()? {
         "zipkin" => Ok(Protocol::Zipkin),
-        "http/protobuf" | "grpc" => Err(field.instead(" is not supported yet", "zipkin")),
+        "http/protobuf" => Ok(Protocol::HttpProtobuf),
+        "grpc" => Err(field.instead(" is not supported yet", "zipkin, http/protobuf")),
         _ => Err(field.is_not("one of zipkin, http/protobuf, grpc")),
     }
 }

@@ -5,11 +5,15 @@ mod backoff;
 mod batch;
 mod encoder;
 mod exporter;
+mod otlp;
+mod protobuf;
 mod queue;
+mod semantic_conventions;
 mod zipkin;
 
 pub use answer::Answer;
 pub use batch::Batch;
 pub use encoder::Encoder;
 pub use exporter::Exporter;
+pub use otlp::Otlp;
 pub use zipkin::Zipkin;

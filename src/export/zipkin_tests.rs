@@ -1,6 +1,6 @@
 use super::*;
 use crate::attributes::Istio;
-use crate::trace::{GrpcRequest, HttpRequest, HttpResponse, SpanId};
+use crate::trace::{GrpcRequest, HttpRequest, HttpResponse, SpanId, TraceFlags};
 use serde_json::{Value, json};
 
 fn span() -> Span<'static> {
@@ -8,6 +8,8 @@ fn span() -> Span<'static> {
         trace_id: TraceId::new(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736).unwrap(),
         span_id: SpanId::new(0xf0).unwrap(),
         parent_id: SpanId::new(0xa),
+        flags: TraceFlags::default(),
+        trace_state: String::new(),
         kind: SpanKind::Client,
         name: "reviews.default.svc.cluster.local:9080/*".to_owned(),
         start_time: 1_700_000_000_123_456_789,

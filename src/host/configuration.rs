@@ -1,7 +1,7 @@
 //! Where the configuration comes from, and what happens with one that is invalid.
 
 use super::attributes;
-use crate::attributes::{Istio, Resource};
+use crate::attributes::{Istio, Kubernetes, Resource};
 use crate::config::{ConfigError, MeshConfig, NodeMetadata, PluginConfig, Settings, settings};
 use proxy_wasm::hostcalls;
 
@@ -120,6 +120,7 @@ pub(super) fn resource(settings: &Settings) -> Resource {
         zone: attributes::text(&["xds", "node", "locality", "zone"]).unwrap_or_default(),
         ip: Node::metadata(&["INSTANCE_IPS"])
             .and_then(|addresses| addresses.split(',').next()?.trim().parse().ok()),
+        kubernetes: Kubernetes::read(|name| Node::metadata(&[name])),
         istio: istio(),
     }
 }

@@ -80,6 +80,14 @@ impl Propagator {
         }
         edits.list
     }
+
+    /// The `tracestate` that goes on with this context, or empty.
+    pub fn trace_state(&self, incoming: &Incoming, context: &TraceContext) -> String {
+        match tracestate_belongs_to(context, incoming) {
+            true => tracestate::list(incoming.tracestate()),
+            false => String::new(),
+        }
+    }
 }
 
 /// What another format says besides of the same trace: B3 alone may leave the decision open, B3 and

@@ -210,6 +210,23 @@ fn jaeger_reads_ids_without_leading_zeros_and_percent_encoding() {
 }
 
 #[test]
+fn a_span_keeps_tracestate_as_one_list_of_the_members_that_fit() {
+    let member = |key: char| format!("{key}={}", "v".repeat(253));
+    let (a, b) = (member('a'), member('b'));
+    let two = format!("{a},{b}");
+    for (name, lines, expected) in [
+        ("one member", vec!["a=1"], "a=1"),
+        ("lines, white space and empty members", vec![" a=1\t,,b=2,", "c= 3"], "a=1,b=2,c= 3"),
+        ("two members of 511 bytes in all", vec![two.as_str()], two.as_str()),
+        ("a third that does not fit", vec![two.as_str(), "c=1"], two.as_str()),
+        ("nothing after one that does not fit", vec![a.as_str(), "k=1234", b.as_str(), "c=1"], &format!("{a},k=1234")),
+    ] {
+        let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+        assert_eq!(tracestate::list(&lines), expected, "{name}");
+    }
+}
+
+#[test]
 fn tracestate_is_valid_only_as_the_specification_says() {
     let long_key = format!("{}=1", "k".repeat(256));
     let too_long_key = format!("{}=1", "k".repeat(257));

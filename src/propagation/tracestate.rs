@@ -9,6 +9,9 @@ const MAX_MEMBERS: usize = 32;
 const MAX_KEY: usize = 256;
 const MAX_VALUE: usize = 256;
 
+/// How much of a list a span keeps, in bytes: what every vendor should be able to propagate, section 3.3.1.5.
+const MAX_RECORDED: usize = 512;
+
 /// Whether the lines, taken as one list, hold from 1 to 32 members and all of them are valid.
 pub(super) fn is_valid(lines: &[&[u8]]) -> bool {
     let mut members = 0;
@@ -26,6 +29,25 @@ pub(super) fn is_valid(lines: &[&[u8]]) -> bool {
         }
     }
     members > 0
+}
+
+/// The members of all lines as one list, as a span keeps it: of more than 512 bytes, only the first
+/// members that fit.
+pub(super) fn list(lines: &[&[u8]]) -> String {
+    let members = lines.iter().flat_map(|line| line.split(|byte| *byte == b','));
+    let mut list = String::new();
+    for member in members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty()) {
+        // A valid member is ASCII.
+        let member = core::str::from_utf8(member).unwrap_or_default();
+        if list.len() + 1 + member.len() > MAX_RECORDED {
+            break;
+        }
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(member);
+    }
+    list
 }
 
 fn is_member(member: &[u8]) -> bool {

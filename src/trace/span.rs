@@ -1,6 +1,6 @@
 //! A finished span, as the encoders take it.
 
-use super::{SpanId, TraceId};
+use super::{SpanId, TraceFlags, TraceId};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
@@ -60,6 +60,16 @@ pub struct HttpRequest {
     pub grpc: Option<GrpcRequest>,
 }
 
+impl HttpRequest {
+    /// The method, where it is one that HTTP defines; methods are told apart by case.
+    /// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/#http-request-method>
+    pub fn known_method(&self) -> Option<&str> {
+        const KNOWN: [&str; 9] =
+            ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+        Some(self.method.as_str()).filter(|method| KNOWN.contains(method))
+    }
+}
+
 /// What a gRPC request has besides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrpcRequest {
@@ -108,6 +118,10 @@ pub struct Span<'a> {
     pub span_id: SpanId,
     /// Its parent, or nothing for the root of a trace.
     pub parent_id: Option<SpanId>,
+    /// Its own trace flags; that it is sampled goes without saying.
+    pub flags: TraceFlags,
+    /// The W3C `tracestate` that came in and went on, or empty.
+    pub trace_state: String,
     /// The side of the call.
     pub kind: SpanKind,
     /// A name of low cardinality.

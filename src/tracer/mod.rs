@@ -4,8 +4,8 @@
 use crate::attributes::{
     Caps, CustomTags, Facts, Naming, Recording, Resource, Service, ServiceNames,
 };
-use crate::config::Settings;
-use crate::export::{Exporter, Zipkin};
+use crate::config::{Protocol, Settings};
+use crate::export::{Encoder, Exporter, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
 use crate::sampling::Sampler;
 use crate::stats::{Metric, Stats};
@@ -43,7 +43,10 @@ impl Tracer {
         seed: [u8; 32],
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
-        let encoder = Box::new(Zipkin::new(resource.clone()));
+        let encoder: Box<dyn Encoder> = match settings.collector.protocol {
+            Protocol::Zipkin => Box::new(Zipkin::new(resource.clone())),
+            Protocol::HttpProtobuf => Box::new(Otlp::new(&resource)),
+        };
         let mut ids = IdGenerator::new(seed);
         let Settings { queue, batch, export, .. } = *settings;
         let exporter = Exporter::new(encoder, queue, batch, export, ids.span_id().value());
@@ -92,9 +95,10 @@ impl Tracer {
         };
         Started {
             edits: self.propagator.inject(&incoming, &context, decision),
-            recording: decision
-                .is_sampled()
-                .then(|| Recording::begin(context, decision, headers, &self.tags, self.caps)),
+            recording: decision.is_sampled().then(|| {
+                Recording::begin(context, decision, headers, &self.tags, self.caps)
+                    .with_trace_state(self.propagator.trace_state(&incoming, &context))
+            }),
         }
     }
 

@@ -2,6 +2,8 @@ use super::*;
 use crate::attributes::Service;
 use crate::config::{MeshConfig, PluginConfig, settings};
 use crate::trace::SpanKind;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
 use serde_json::Value;
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
@@ -113,6 +115,27 @@ fn the_exported_span_is_the_one_that_the_headers_named() {
     assert_eq!(spans[0]["parentId"], "00f067aa0ba902b7");
     assert_eq!(spans[0]["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(spans[0]["kind"], "SERVER");
+}
+
+#[test]
+fn a_span_for_otlp_has_the_trace_state_that_went_on() {
+    for (name, traceparent, tracestate, expected) in [
+        ("kept", TRACEPARENT, "a=1", Some("a=1")),
+        ("malformed", TRACEPARENT, "A=1", None),
+        ("of no trace", "00-0", "a=1", None),
+    ] {
+        let mut tracer = tracer(
+            r#"{"sampling": 100, "batch": {"interval": "10ms"}, "collector": {"protocol": "http/protobuf"}}"#,
+        );
+        let traceparent = format!("{traceparent}-01");
+        let headers = headers(&[("traceparent", &traceparent), ("tracestate", tracestate)]);
+        let started = tracer.start(&headers);
+        tracer.finish(started.recording.unwrap(), facts());
+        let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
+        let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+        let span = &request.resource_spans[0].scope_spans[0].spans[0];
+        assert_eq!(span.trace_state, expected.unwrap_or_default(), "{name}");
+    }
 }
 
 #[test]

@@ -57,6 +57,7 @@ class Row:
     sampling: float = 0
     base: str = "none"
     unsampled: bool = False
+    protocol: str = "zipkin"
 
 
 ROWS = {
@@ -66,6 +67,7 @@ ROWS = {
     "zipkin-1": Row("Envoy's Zipkin tracer, 1 %", "native-zipkin", 1),
     "opentelemetry-100": Row("Envoy's OpenTelemetry tracer, 100 %", "native-opentelemetry", 100),
     "meshspan-100": Row("meshspan, 100 %", "meshspan", 100),
+    "meshspan-otlp-100": Row("meshspan, 100 %, OTLP", "meshspan", 100, protocol="http/protobuf"),
     "meshspan-1": Row("meshspan, 1 %", "meshspan", 1),
     "meshspan-0": Row("meshspan, 0 %", "meshspan", 0),
     "meshspan-unsampled": Row(
@@ -115,6 +117,7 @@ def proxy_config(row: Row, direction: str, upstream: Sink, collector: Sink) -> C
     configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", collector.port)})
     configuration.set_module(config)
     plugin = {**configuration.plugin_configuration(config), "sampling": row.sampling}
+    plugin["collector"] = {**plugin.get("collector", {}), "protocol": row.protocol}
     configuration.set_plugin_configuration(config, plugin)
     return set_tracer(config, row.tracer, row.sampling)
 

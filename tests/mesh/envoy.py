@@ -163,8 +163,10 @@ def validate(name: str, config: Config, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def wait_for(condition: Callable[[], T], timeout: float = 10.0, what: str = "the condition") -> T:
-    """Poll `condition()` until it is true and return what it gave; fails after `timeout` s."""
+def wait_for(
+    condition: Callable[[], T], timeout: float = 10.0, what: str = "the condition", step: float = 0.02
+) -> T:
+    """Poll `condition()` every `step` s until it is true and return what it gave; fails after `timeout` s."""
     deadline = time.monotonic() + timeout
     while True:
         answer = condition()
@@ -172,7 +174,7 @@ def wait_for(condition: Callable[[], T], timeout: float = 10.0, what: str = "the
             return answer
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come true within {timeout:g} s")
-        time.sleep(0.02)
+        time.sleep(step)
 
 
 def _write(folder: Path, name: str, config: Config) -> Path:

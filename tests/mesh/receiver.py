@@ -118,6 +118,15 @@ class _Received:
 class Receiver:
     """Takes POST /api/v2/spans on a loopback port; keeps connections open."""
 
+    # What another wire format has instead.
+    path = "/api/v2/spans"
+    accepted = 202
+
+    @staticmethod
+    def parse(content_type: str, body: bytes) -> tuple[list[Span], list[str]]:
+        """The spans of a body and everything that is wrong with it; aiohttp has undone gzip."""
+        return _parse(content_type, body)
+
     def __init__(self, loop: BackgroundLoop, port: int = 0) -> None:
         self.faults = Faults()
         self._loop = loop
@@ -128,7 +137,7 @@ class Receiver:
 
     async def _start(self, port: int) -> int:
         application = web.Application(client_max_size=64 * 1024 * 1024)
-        application.router.add_post("/api/v2/spans", self._take)
+        application.router.add_post(self.path, self._take)
         # A collector that closes idle connections would add cost, and races, of its own.
         self._runner = web.AppRunner(application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
@@ -164,9 +173,9 @@ class Receiver:
                 self._note(request, body, at_once, [], [])
                 headers = {"retry-after": faults.retry_after} if faults.retry_after else None
                 return web.Response(status=413 if too_large else faults.status, headers=headers)
-        spans, errors = _parse(request.content_type, body)
+        spans, errors = self.parse(request.content_type, body)
         self._note(request, body, at_once, spans, errors)
-        return web.Response(status=400 if errors else 202)
+        return web.Response(status=400 if errors else self.accepted)
 
     def _note(
         self, request: web.Request, body: bytes, at_once: int, spans: list[Span], errors: list[str]
@@ -227,7 +236,6 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse(content_type: str, body: bytes) -> tuple[list[Span], list[str]]:
-    """The spans of a body and everything that is wrong with it; aiohttp has undone gzip."""
     if content_type != "application/json":
         return [], [f"content-type {content_type} is not application/json"]
     try:

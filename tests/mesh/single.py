@@ -15,6 +15,7 @@ from .config import Config, PluginConfiguration
 from .ecds import ExtensionConfig
 from .envoy import Envoy, wait_for
 from .http2 import Http2Upstream, grpc_request, http2_request
+from .otlp_receiver import OtlpReceiver
 from .processes import new_run_folder
 from .receiver import Receiver, Span
 from .requests import Connection, Response, request, request_bytes
@@ -36,6 +37,7 @@ class SingleProxy:
 
     `config` is the plugin configuration: a dict (spans are then sent every 50 ms unless
     it says `batch`), or text that goes in raw; None is {"sampling": 100}.
+    The receiver takes what its `collector.protocol` says, Zipkin's JSON or OTLP.
     `http2` makes an upstream that speaks HTTP/2; clients may speak either all the same.
     `ecds` delivers the plugin configuration as Istio does, and `reconfigure` changes it.
     `environment` is the VM's, `process_environment` that of Envoy itself.
@@ -67,7 +69,7 @@ class SingleProxy:
         self._own_loop = None if loop else BackgroundLoop("single proxy")
         self._loop = loop or self._own_loop
         assert self._loop is not None
-        self.receiver = Receiver(self._loop)
+        self.receiver = _receiver(config, self._loop)
         if not isinstance(upstream, Upstream):
             upstream = (Http2Upstream if http2 else Upstream)(self._loop, upstream)
         self.upstream = upstream
@@ -210,6 +212,11 @@ class SingleProxy:
         if self._own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         return code
+
+
+def _receiver(config: PluginConfiguration | None, loop: BackgroundLoop) -> Receiver:
+    collector = config.get("collector", {}) if isinstance(config, Mapping) else {}
+    return OtlpReceiver(loop) if collector.get("protocol") == "http/protobuf" else Receiver(loop)
 
 
 def _sent_soon(config: PluginConfiguration) -> PluginConfiguration:

@@ -20,6 +20,16 @@ fn authority_defaults_to_the_host_of_the_cluster() {
 }
 
 #[test]
+fn the_path_defaults_to_the_protocols() {
+    for (protocol, path) in [("zipkin", "/api/v2/spans"), ("http/protobuf", "/v1/traces")] {
+        let json = format!(r#"{{"collector": {{"protocol": "{protocol}"}}}}"#);
+        assert_eq!(settings_of(&json).collector.path, path);
+        let json = format!(r#"{{"collector": {{"protocol": "{protocol}", "path": "/own"}}}}"#);
+        assert_eq!(settings_of(&json).collector.path, "/own");
+    }
+}
+
+#[test]
 fn a_collector_that_cannot_be_called_is_refused() {
     check(&[
         (
@@ -28,11 +38,7 @@ fn a_collector_that_cannot_be_called_is_refused() {
         ),
         (
             r#"{"collector": {"protocol": "grpc"}}"#,
-            "collector.protocol: \"grpc\" is not supported yet; allowed: zipkin",
-        ),
-        (
-            r#"{"collector": {"protocol": "http/protobuf"}}"#,
-            "collector.protocol: \"http/protobuf\" is not supported yet; allowed: zipkin",
+            "collector.protocol: \"grpc\" is not supported yet; allowed: zipkin, http/protobuf",
         ),
         (
             r#"{"collector": {"cluster": ""}}"#,

@@ -7,7 +7,7 @@ mod books;
 use super::*;
 use crate::config::Overflow;
 use crate::export::batch::{Held, SPAN_OVERHEAD};
-use crate::trace::{Endpoint, HttpRequest, HttpResponse, SpanId, SpanKind, TraceId};
+use crate::trace::{Endpoint, HttpRequest, HttpResponse, SpanId, SpanKind, TraceFlags, TraceId};
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
@@ -37,6 +37,8 @@ fn span(name: &str, end: u64) -> Span<'static> {
         trace_id: TraceId::from_hex(b"0af7651916cd43dd8448eb211c80319c").unwrap(),
         span_id: SpanId::from_hex(b"b7ad6b7169203331").unwrap(),
         parent_id: None,
+        flags: TraceFlags::default(),
+        trace_state: String::new(),
         kind: SpanKind::Server,
         name: name.to_owned(),
         start_time: end,

@@ -1,0 +1,111 @@
+//! Writing protobuf, as much of it as OTLP needs.
+//!
+//! <https://protobuf.dev/programming-guides/encoding/>
+
+/// Wire types.
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const LENGTH_DELIMITED: u32 = 2;
+const FIXED32: u32 = 5;
+
+/// A message that grows field by field; fields have to come in the order of their numbers only
+/// where bytes are to be equal to those of other writers.
+#[derive(Debug, Default)]
+pub(super) struct Message(pub(super) Vec<u8>);
+
+impl Message {
+    /// An empty message with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// An integer, an enum or a boolean.
+    pub(super) fn varint(&mut self, field: u32, value: u64) {
+        self.tag(field, VARINT);
+        self.raw_varint(value);
+    }
+
+    /// `fixed64`.
+    pub(super) fn fixed64(&mut self, field: u32, value: u64) {
+        self.tag(field, FIXED64);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// `fixed32`.
+    pub(super) fn fixed32(&mut self, field: u32, value: u32) {
+        self.tag(field, FIXED32);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A string, bytes or a whole message.
+    pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.length(field, value.len());
+        self.0.extend_from_slice(value);
+    }
+
+    /// The beginning of a string, of bytes or of a message of so many bytes, which have to follow.
+    pub(super) fn length(&mut self, field: u32, bytes: usize) {
+        self.tag(field, LENGTH_DELIMITED);
+        self.raw_varint(bytes as u64);
+    }
+
+    fn tag(&mut self, field: u32, wire_type: u32) {
+        self.raw_varint(u64::from(field << 3 | wire_type));
+    }
+
+    fn raw_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+}
+
+/// How many bytes a varint takes, 1 to 10.
+pub(super) fn varint_size(value: u64) -> usize {
+    // A byte for each 7 bits; zero takes one as well.
+    ((u64::BITS - (value | 1).leading_zeros()) as usize).div_ceil(7)
+}
+
+/// How many bytes a string, bytes or a message of this size take in a field with a number below 16.
+pub(super) fn delimited_size(bytes: usize) -> usize {
+    1 + varint_size(bytes as u64) + bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_are_as_long_as_their_bits_need() {
+        for (value, bytes) in [
+            (0, &[0][..]),
+            (1, &[1]),
+            (127, &[0x7f]),
+            (128, &[0x80, 1]),
+            (300, &[0xac, 2]),
+            (1 << 14, &[0x80, 0x80, 1]),
+            (u64::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+        ] {
+            let mut message = Message::default();
+            message.raw_varint(value);
+            assert_eq!(message.0, bytes, "{value}");
+            assert_eq!(varint_size(value), bytes.len(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_its_number_its_wire_type_and_its_value() {
+        let mut message = Message::default();
+        message.varint(1, 150);
+        message.bytes(2, b"testing");
+        message.fixed64(7, 1);
+        message.fixed32(16, 0x301);
+        let expected =
+            b"\x08\x96\x01\x12\x07testing\x39\x01\0\0\0\0\0\0\0\x85\x01\x01\x03\0\0".as_slice();
+        assert_eq!(message.0, expected);
+        assert_eq!(delimited_size(7), b"\x12\x07testing".len());
+        assert_eq!(delimited_size(200), 203);
+    }
+}
