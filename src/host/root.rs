@@ -133,7 +133,7 @@ impl Running {
         let status = header(":status").as_deref().and_then(status_code);
         let answer = Answer::from_http(status, header("retry-after").as_deref(), now);
         let consequence = match answer {
-            // What OTLP's partial success rejects is in the answer's body.
+            // OTLP's partial_success goes here: the answer's body says how many it has rejected.
             Answer::Accepted { .. } => None,
             Answer::Rejected => Some("they are dropped"),
             Answer::TooLarge => Some("they are sent in halves, and one alone is dropped"),
