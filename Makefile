@@ -25,9 +25,9 @@ DEMO := $(RUN) -m mesh.demo --requests $(REQUESTS) $(if $(SAMPLING),--sampling $
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (SPAN: show the tags of this span)"
+	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (or jaeger; SPAN: show the tags of this span)"
 	@echo "  make e2e PYTEST='tests/e2e/test_mesh.py -k demo'   (only some tests)"
-	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, MESHSPAN_CACHE= override what is fetched"
+	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, MESHSPAN_CACHE= override what is fetched"
 
 .PHONY: build
 build: rust-target ## build dist/meshspan.wasm
@@ -68,7 +68,7 @@ screenshots: build $(VENV)/whole debian-packages ## pictures of Zipkin's web pag
 	@$(DEMO) --backend zipkin --pictures docs
 
 .PHONY: test
-test: lint unit e2e ## everything: lint, unit tests, tests in a real Envoy and a real Zipkin
+test: lint unit e2e ## everything: lint, unit tests, tests in a real Envoy, Zipkin and Jaeger
 
 .PHONY: lint
 lint: rust-target ## formatting and lints, native and wasm
@@ -81,7 +81,7 @@ unit: ## the unit tests
 	@cargo test --locked
 
 .PHONY: e2e
-e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin
+e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
 	@$(RUN) -m pytest $(or $(PYTEST),tests/e2e)
 
 .PHONY: w3c

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +23,11 @@ from mesh.single import SingleProxy
 
 Proxies = Callable[..., SingleProxy]
 
-# What `collector` says for each protocol; a new one gets the whole table by a line here.
-PROTOCOLS: dict[str, dict[str, Any]] = {"zipkin": {"protocol": "zipkin"}}
+# Where a span of each protocol says the path of its request; a protocol gets all tests by a line here.
+PROTOCOLS: dict[str, Callable[[Span], str]] = {
+    "zipkin": lambda span: span["tags"]["http.url"],
+    "http/protobuf": lambda span: span["attributes"]["url.path"],
+}
 
 # Seconds from a fault's end to the last span that waited, and what a busy machine may add.
 RECOVERY, SLACK = 5, 15
@@ -34,12 +36,20 @@ RECOVERY, SLACK = 5, 15
 class Bench:
     """A proxy whose collector can fail in every way."""
 
-    def __init__(self, proxy: Proxies, folder: Path, protocol: str, **config: Any) -> None:
+    def __init__(
+        self,
+        proxy: Proxies,
+        folder: Path,
+        protocol: str,
+        concurrency: int = 1,
+        timeout: str = "5s",
+        **config: Any,
+    ) -> None:
         self.clusters = Collectors(folder)
-        collector = {**PROTOCOLS[protocol], "timeout": "500ms"}
+        collector = {"protocol": protocol, "timeout": timeout}
         batch = {"maxSpans": 50, "interval": "50ms"}
         wanted = {"sampling": 100, "collector": collector, "batch": batch, **config}
-        self.one = proxy(wanted, change=self.clusters.install)
+        self.one = proxy(wanted, concurrency=concurrency, change=self.clusters.install)
         self.receiver = self.one.receiver
 
     def stats(self) -> dict[str, int]:
@@ -78,6 +88,8 @@ class Fault:
     loses: str | None = None
     # What the log says of it.
     says: str = ""
+    # How long the proxy waits for an answer; a busy machine must not make a fault of its own.
+    timeout: str = "5s"
 
     def start(self, bench: Bench) -> None:
         """Let it begin."""
@@ -119,7 +131,7 @@ FAULTS = {
     "refuses connections": Fault(
         begin=lambda bench: bench.receiver.stop(), end=lambda bench: bench.receiver.start_again(), says="answered 503"
     ),
-    "does not answer": Fault(Faults(delay=3600), says="answered 504"),
+    "does not answer": Fault(Faults(delay=3600), says="answered 504", timeout="1s"),
     "is slow": Fault(Faults(delay=0.2), fails=False),
     "closes connections": Fault(Faults(close=True)),
     "breaks off its answer": Fault(Faults(raw=HALF_AN_ANSWER)),
@@ -147,7 +159,7 @@ def unique(spans: list[Span]) -> int:
 def test_a_short_fault_fails_no_request_and_loses_only_what_is_refused(
     fault: Fault, protocol: str, proxy: Proxies, folder: Path
 ) -> None:
-    bench = Bench(proxy, folder, protocol)
+    bench = Bench(proxy, folder, protocol, timeout=fault.timeout)
     with Books(bench.one) as books:
         send(bench.one, 20)
         settled(bench.one, 20)
@@ -171,8 +183,11 @@ def test_a_short_fault_fails_no_request_and_loses_only_what_is_refused(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_collector_that_restarts_under_load_costs_nothing(protocol: str, proxy: Proxies, folder: Path) -> None:
-    bench = Bench(proxy, folder, protocol, queue={"maxSpans": 10_000})
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_collector_that_restarts_under_load_costs_nothing(
+    concurrency: int, protocol: str, proxy: Proxies, folder: Path
+) -> None:
+    bench = Bench(proxy, folder, protocol, concurrency, queue={"maxSpans": 10_000})
     count = 6_000
     with Books(bench.one) as books, ThreadPoolExecutor() as pool:
         load = pool.submit(run_load, bench.one.port, count, 1000, 16)
@@ -210,8 +225,8 @@ def test_a_full_queue_keeps_the_oldest_or_the_newest(
     add_cluster(bench)
     stats = settled(bench.one, 100, RECOVERY + SLACK)
     assert dropped(stats) == drops(queue_full=80)
-    numbers = sorted(int(span["tags"]["http.url"].rsplit("/", 1)[1]) for span in bench.receiver.spans)
-    assert numbers == list(kept)
+    paths = [PROTOCOLS[protocol](span) for span in bench.receiver.spans]
+    assert sorted(int(path.rsplit("/", 1)[1]) for path in paths) == list(kept)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -262,7 +277,6 @@ def test_a_collector_that_asks_for_time_is_left_alone(protocol: str, proxy: Prox
     second = bench.receiver.requests[1].at
     # The proxy's clock and ours are the same; it had the answer a little after it was given.
     assert second - asked >= 4
-    assert time.time() >= second
 
 
 MIB = 1 << 20
@@ -301,7 +315,7 @@ def test_128_mb_of_spans_cost_no_more_memory_than_the_queue_may_take(
             "sampling": 100,
             "maxTagLength": 65_536,
             "customTags": {"padding": {"header": {"name": "x-padding"}}},
-            "collector": {**PROTOCOLS[protocol], "timeout": "500ms"},
+            "collector": {"protocol": protocol, "timeout": "500ms"},
             "queue": {"maxSpans": 1_000_000, "maxBytes": most, "overflow": overflow},
             "batch": {"maxSpans": batch},
         },

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Protocol
 
 from .background import BackgroundLoop
+from .jaeger import Jaeger
 from .receiver import Receiver, Span
 from .waterfall import service_edges
 from .zipkin import Zipkin
 
-# Jaeger gets its place here when it is supported.
-BACKENDS = ("builtin", "zipkin")
+BACKENDS = ("builtin", "zipkin", "jaeger")
 
 
 class Backend(Protocol):
     """What the demo wants to know of a collector."""
 
     port: int
+    # What the module has to speak, as in `collector.protocol`.
+    protocol: str
 
     def span_count(self) -> int:
         """How many spans have come so far, doubles included."""
@@ -45,6 +47,8 @@ class Backend(Protocol):
 
 class Builtin:
     """The receiver in this process."""
+
+    protocol = "zipkin"
 
     def __init__(self) -> None:
         self._loop = BackgroundLoop("receiver")
@@ -77,6 +81,8 @@ class Builtin:
 class RealZipkin:
     """A Zipkin server; its graph and its traces are what it says itself."""
 
+    protocol = "zipkin"
+
     def __init__(self, folder: Path) -> None:
         self._zipkin = Zipkin(folder)
         self.port = self._zipkin.port
@@ -101,6 +107,31 @@ class RealZipkin:
         self._zipkin.stop()
 
 
+class RealJaeger:
+    """A Jaeger server, by OTLP; its graph and its traces are what it says itself."""
+
+    protocol = "http/protobuf"
+
+    def __init__(self, folder: Path) -> None:
+        self._jaeger = Jaeger(folder)
+        self.port = self._jaeger.ports["otlp"]
+        self.span_count = self._jaeger.span_count
+        self.trace_url = self._jaeger.trace_url
+        self.edges = self._jaeger.edges
+        self.stop = self._jaeger.stop
+
+    def spans(self, trace_ids: Iterable[str]) -> list[Span]:
+        return self._jaeger.many(trace_ids)
+
+    def errors(self) -> list[str]:
+        return []
+
+    def web_url(self) -> None:
+        return None
+
+
 def start_backend(name: str, folder: Path) -> Backend:
     """Start a backend by its name."""
+    if name == "jaeger":
+        return RealJaeger(folder)
     return RealZipkin(folder) if name == "zipkin" else Builtin()

@@ -24,6 +24,7 @@ from . import waterfall
 from .backends import BACKENDS, Backend, start_backend
 from .browser import BrowserFailed
 from .config import MODULE, load, plugin_configuration
+from .jaeger import JaegerMissing
 from .processes import ProcessFailed, end_with_parent, new_run_folder
 from .requests import Connection
 from .topology import SPANS_A_TRACE, Mesh
@@ -44,8 +45,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="mesh.demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--requests", type=int, default=300, metavar="N", help="how many to send (300)")
     parser.add_argument(
-        "--backend", default="builtin", choices=[*BACKENDS, "jaeger"],
-        help="where spans go: the built-in receiver, or a real Zipkin (Jaeger is not there yet)",
+        "--backend", default="builtin", choices=BACKENDS,
+        help="where spans go: the built-in receiver, a real Zipkin, or a real Jaeger by OTLP",
     )  # fmt: skip
     parser.add_argument("--sampling", type=float, metavar="PERCENT", help="percentage (60, as in envoy/*.yaml)")
     parser.add_argument("--span", type=int, metavar="N", help="also show the tags of the trace's Nth span")
@@ -53,8 +54,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
     parser.add_argument("--tracer", default="meshspan", choices=TRACERS[:2], help="meshspan, or Envoy's own")
     options = parser.parse_args(arguments)
-    if options.backend == "jaeger":
-        parser.error("the backend jaeger is not supported yet; there are builtin and zipkin")
+    if options.backend == "jaeger" and options.tracer != "meshspan":
+        parser.error("--backend jaeger needs --tracer meshspan: Envoy's own speaks Zipkin's format")
     if options.pictures and options.backend != "zipkin":
         parser.error("--pictures needs --backend zipkin")
     if options.requests < 1:
@@ -142,11 +143,14 @@ def keep_running(console: Console, mesh: Mesh, backend: Backend) -> None:
 
 def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
     """Run the demo; returns the exit code."""
-    with console.status("starting the collector (Zipkin is fetched the first time)"):
+    with console.status("starting the collector (it is fetched or built the first time)"):
         backend = start_backend(options.backend, folder)
     try:
         with console.status("starting the mesh"):
-            mesh = Mesh(options.tracer, options.sampling, collector_port=backend.port, folder=folder)
+            mesh = Mesh(
+                options.tracer, options.sampling,
+                collector_port=backend.port, protocol=backend.protocol, folder=folder,
+            )  # fmt: skip
         with mesh:
             code = run_requests(options, console, mesh, backend)
             if options.keep:
@@ -208,7 +212,7 @@ def main() -> int:
         code = 0 if options.keep else 128 + signal.SIGINT
     except SystemExit as asked_to_end:
         code = int(asked_to_end.code or 0)
-    except (ProcessFailed, ZipkinMissing, BrowserFailed) as error:
+    except (ProcessFailed, ZipkinMissing, JaegerMissing, BrowserFailed) as error:
         console.print(Text(str(error), style="red"), soft_wrap=True)
     finally:
         if code == 1:

@@ -26,7 +26,7 @@ class Mesh:
     """A running mesh; use it as a context manager, it starts leaf first.
 
     `plugin` is the plugin configuration of all proxies, `plugins` that of some by name.
-    `collector_port` is where spans go; None starts the built-in receiver.
+    `collector_port` is where spans go, by `protocol` (meshspan's); None starts the built-in receiver.
     `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
     """
 
@@ -37,6 +37,7 @@ class Mesh:
         plugin: PluginConfiguration | None = None,
         plugins: Mapping[str, PluginConfiguration] | None = None,
         collector_port: int | None = None,
+        protocol: str = "zipkin",
         node_metadata: Mapping[str, Any] | None = None,
         failure_policy: str | None = None,
         concurrency: int = 1,
@@ -50,6 +51,7 @@ class Mesh:
         self._tracer = tracer
         self._sampling = sampling
         self._plugin = plugin
+        self._protocol = protocol
         self._plugins = plugins or {}
         self._node_metadata = node_metadata or {}
         self._failure_policy = failure_policy
@@ -113,6 +115,8 @@ class Mesh:
             plugin = configuration.plugin_configuration(config)
         if self._sampling is not None and not isinstance(plugin, str):
             plugin = {**plugin, "sampling": self._sampling}
+        if self._protocol != "zipkin" and not isinstance(plugin, str):
+            plugin = {**plugin, "collector": {**plugin.get("collector", {}), "protocol": self._protocol}}
         configuration.set_plugin_configuration(config, plugin)
         configuration.merge_node_metadata(config, self._node_metadata)
         set_tracer(config, self._tracer, self._sampling)

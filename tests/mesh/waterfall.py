@@ -62,13 +62,14 @@ def waterfall(trace: list[Span], width: int = 120) -> Table:
     for number, (label, (_, span)) in enumerate(zip(services, ordered, strict=True), 1):
         colour = _COLOURS.get(span.get("kind", ""), "white")
         tags = span.get("tags", {})
+        status = tags.get("http.status_code") or tags.get("http.response.status_code", "-")
         table.add_row(
             str(number),
             label,
             Text(span.get("kind", "-"), style=colour),
             Text(span.get("name", "").replace(".svc.cluster.local", "")),
             f"{span['duration'] / 1000:.2f} ms",
-            Text(tags.get("http.status_code", "-"), style="red" if "error" in tags else "green"),
+            Text(status, style="red" if "error" in tags else "green"),
             Text(_bar(span, start, end, bar_width), style=colour),
         )
     return table
