@@ -1,4 +1,4 @@
-"""The same requests give the same traces in a real Jaeger, by Zipkin's format and by OTLP."""
+"""The same requests give the same traces in a real Jaeger, by Zipkin's format and by OTLP over HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mesh.verdict import CHAIN, is_whole, sampled_trace
 from mesh.waterfall import in_order
 
 ACCOUNTS = ("acme", "umbrella", "acme")
-PROTOCOLS = {"zipkin": "zipkin", "http/protobuf": "otlp"}
+PROTOCOLS = {"zipkin": "zipkin", "http/protobuf": "otlp", "grpc": "otlp-grpc"}
 # Spans are saved after Jaeger has answered, and the machine may be busy.
 ARRIVAL = 30.0
 
@@ -91,11 +91,12 @@ def test_every_trace_is_whole_by_either_format(jaeger: Jaeger, sent: dict[str, S
 
 
 def test_the_same_requests_give_the_same_traces(jaeger: Jaeger, sent: dict[str, Sent]) -> None:
-    by_zipkin, by_otlp = (
+    by_zipkin, by_otlp, by_grpc = (
         [[_said(span, otlp) for _, span in in_order(jaeger.trace(trace_id))] for trace_id in sent[name].trace_ids]
-        for name, otlp in (("zipkin", False), ("http/protobuf", True))
+        for name, otlp in (("zipkin", False), ("http/protobuf", True), ("grpc", True))
     )
     assert by_otlp == by_zipkin
+    assert by_grpc == by_otlp
     assert [(span["status"], span["error"]) for span in by_otlp[0]] == [("200", None)] * SPANS_A_TRACE
     assert [(span["status"], span["error"]) for span in by_otlp[-1]] == [("503", "true")] * SPANS_A_TRACE
     assert by_otlp[-1][-1]["flags"] == "UF"

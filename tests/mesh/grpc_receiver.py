@@ -199,7 +199,9 @@ class _Connection(asyncio.Protocol):
             self._h2.send_headers(stream, _head(200, []))
         self._h2.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
 
-    def _send(self, stream: int, status: int, headers: Headers, body: bytes = b"", trailers: Headers = []) -> None:
+    def _send(
+        self, stream: int, status: int, headers: Headers, body: bytes = b"", trailers: Headers | None = None
+    ) -> None:
         self._h2.send_headers(stream, _head(status, headers), end_stream=not body and not trailers)
         for start in range(0, len(body), _FRAME):
             last = start + _FRAME >= len(body)

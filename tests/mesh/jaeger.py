@@ -63,7 +63,7 @@ def _build(program: Path) -> Path:
 
 
 class Jaeger:
-    """A running Jaeger that keeps its spans in memory; `ports` of `zipkin`, `otlp` and `query`."""
+    """A running Jaeger that keeps its spans in memory; `ports` of `zipkin`, `otlp`, `otlp-grpc` and `query`."""
 
     def __init__(self, folder: Path) -> None:
         flags = {

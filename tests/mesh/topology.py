@@ -117,6 +117,8 @@ class Mesh:
             plugin = {**plugin, "sampling": self._sampling}
         if self._protocol != "zipkin" and not isinstance(plugin, str):
             plugin = {**plugin, "collector": {**plugin.get("collector", {}), "protocol": self._protocol}}
+        if self._protocol == "grpc":
+            configuration.use_http2(config, "zipkin")
         configuration.set_plugin_configuration(config, plugin)
         configuration.merge_node_metadata(config, self._node_metadata)
         set_tracer(config, self._tracer, self._sampling)
