@@ -20,6 +20,7 @@ from mesh.receiver import Receiver, Span
 from mesh.single import HOSTS, SingleProxy
 
 PROTOCOLS = ("zipkin", "http/protobuf")
+WAYS = [(protocol, compression) for protocol in PROTOCOLS for compression in ("none", "gzip")]
 CLUSTER = "otel-collector"
 PARENT_ID = "b7ad6b7169203331"
 REQUESTS = 300
@@ -87,13 +88,13 @@ def _of(sent: Sent) -> Callable[[Span], bool]:
     return lambda span: span["traceId"] in sent.span_ids
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(("protocol", "compression"), WAYS)
 def test_each_of_300_requests_is_the_span_that_it_should_be(
-    proxy: Callable[..., SingleProxy], collector: Collector, protocol: str
+    proxy: Callable[..., SingleProxy], collector: Collector, protocol: str, compression: str
 ) -> None:
     # Outbound, where the upstream sees the span's own id.
-    one = proxy(_plugin(protocol), direction="outbound", concurrency=2, change=_to(collector.ports[protocol]))
-    first = _FIRST + PROTOCOLS.index(protocol) * REQUESTS
+    one = proxy(_plugin(protocol, compression=compression), direction="outbound", concurrency=2, change=_to(collector.ports[protocol]))
+    first = _FIRST + WAYS.index((protocol, compression)) * REQUESTS
     sent = _send(one, first, REQUESTS)
     spans = collector.wait_for(_of(sent), REQUESTS)
     one.settle()
