@@ -27,7 +27,7 @@ help: ## this list
 	@echo
 	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (or jaeger; SPAN: show the tags of this span)"
 	@echo "  make e2e PYTEST='tests/e2e/test_mesh.py -k demo'   (only some tests)"
-	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, MESHSPAN_CACHE= override what is fetched"
+	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, OTEL_COLLECTOR=, MESHSPAN_CACHE= override what is fetched"
 
 .PHONY: build
 build: rust-target ## build dist/meshspan.wasm

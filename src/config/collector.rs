@@ -35,6 +35,8 @@ const RESERVED: [&str; 7] = [
 pub struct Collector {
     /// What the collector speaks.
     pub protocol: Protocol,
+    /// How bodies are compressed.
+    pub compression: Compression,
     /// The Envoy cluster to call, 1 to 256 bytes of visible ASCII.
     pub cluster: String,
     /// The request's `:path`.
@@ -58,6 +60,15 @@ pub enum Protocol {
     Grpc,
 }
 
+/// How bodies are compressed, named as in OTEL_EXPORTER_OTLP_COMPRESSION.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// `none`: not at all.
+    None,
+    /// `gzip`: with gzip, as `content-encoding` says.
+    Gzip,
+}
+
 impl Protocol {
     fn default_path(self) -> &'static str {
         match self {
@@ -72,6 +83,7 @@ impl Default for Collector {
     fn default() -> Self {
         Self {
             protocol: Protocol::Zipkin,
+            compression: Compression::None,
             cluster: "zipkin".to_owned(),
             path: Protocol::Zipkin.default_path().to_owned(),
             authority: "zipkin".to_owned(),
@@ -87,6 +99,7 @@ impl fmt::Debug for Collector {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Collector")
             .field("protocol", &self.protocol)
+            .field("compression", &self.compression)
             .field("cluster", &self.cluster)
             .field("path", &self.path)
             .field("authority", &self.authority)
@@ -101,6 +114,11 @@ pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
     let usual = Collector::default();
     let mut collector = field.object()?;
     let protocol = collector.take(&["protocol"], protocol)?;
+    let over_grpc = protocol == Some(Protocol::Grpc);
+    let compression = collector.take(&["compression"], |field| match compression(field)? {
+        Compression::Gzip if over_grpc => Err(field.instead(" with protocol grpc", "none")),
+        supported => Ok(supported),
+    })?;
     let cluster = collector.take(&["cluster"], |cluster| cluster.visible(1..=MAX_NAME))?;
     let path = collector.take(&["path"], path)?;
     let authority = collector.take(&["authority"], |text| text.visible(0..=MAX_NAME))?;
@@ -113,6 +131,7 @@ pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
     let cluster = cluster.unwrap_or(usual.cluster);
     Ok(Collector {
         protocol,
+        compression: compression.unwrap_or(usual.compression),
         path: path.unwrap_or_else(|| protocol.default_path().to_owned()),
         authority: authority
             .filter(|authority| !authority.is_empty())
@@ -129,6 +148,14 @@ fn protocol(field: &Field<'_>) -> Result<Protocol, ConfigError> {
         "http/protobuf" => Ok(Protocol::HttpProtobuf),
         "grpc" => Ok(Protocol::Grpc),
         _ => Err(field.is_not("one of zipkin, http/protobuf, grpc")),
+    }
+}
+
+fn compression(field: &Field<'_>) -> Result<Compression, ConfigError> {
+    match field.string()? {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
+        _ => Err(field.is_not("one of none, gzip")),
     }
 }
 

@@ -20,7 +20,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use collector::{Collector, Protocol};
+pub use collector::{Collector, Compression, Protocol};
 pub use custom_tag::{CustomTag, TagSource};
 pub use error::ConfigError;
 pub use format::Format;

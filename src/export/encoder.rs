@@ -8,6 +8,11 @@ pub trait Encoder {
     /// The `content-type` of a batch.
     fn content_type(&self) -> &'static str;
 
+    /// The `content-encoding` of a batch, if it has one.
+    fn content_encoding(&self) -> Option<&'static str> {
+        None
+    }
+
     /// One span.
     fn span(&self, span: &Span) -> Vec<u8>;
 

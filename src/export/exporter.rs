@@ -129,6 +129,11 @@ impl Exporter {
         self.encoder.content_type()
     }
 
+    /// The `content-encoding` of the bodies, if they have one.
+    pub fn content_encoding(&self) -> Option<&'static str> {
+        self.encoder.content_encoding()
+    }
+
     /// The batch is on its way under this token.
     pub fn sent(&mut self, token: u32, batch: Batch, stats: &mut Stats) {
         stats.add(Metric::ExportRequests, 1);

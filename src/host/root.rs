@@ -6,7 +6,7 @@ use super::metrics::Metrics;
 use super::request::Request;
 use super::shared::Shared;
 use crate::config::{Collector, Protocol, Settings};
-use crate::export::{Answer, Meaning, Reply};
+use crate::export::{Answer, Exporter, Meaning, Reply};
 use crate::stats::{LogLimit, Metric};
 use crate::tracer::Tracer;
 use proxy_wasm::hostcalls;
@@ -117,7 +117,7 @@ impl Running {
         exporter.give_up(now, stats);
         let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
-            match self.collector.call(exporter.content_type(), &body) {
+            match self.collector.call(exporter, &body) {
                 Ok(token) => exporter.sent(token, batch, stats),
                 Err(reason) => {
                     exporter.unsent(batch, now, stats);
@@ -184,17 +184,18 @@ fn tracer(settings: &Settings) -> Tracer {
 
 impl Collector {
     /// Sends a body to the collector; the token of the call, or why it could not be made.
-    fn call(&self, content_type: &str, body: &[u8]) -> Result<u32, &'static str> {
+    fn call(&self, exporter: &Exporter, body: &[u8]) -> Result<u32, &'static str> {
         let mut headers = vec![
             (":method", "POST"),
             (":path", self.path.as_str()),
             (":authority", self.authority.as_str()),
-            ("content-type", content_type),
+            ("content-type", exporter.content_type()),
             ("user-agent", concat!("meshspan/", env!("CARGO_PKG_VERSION"))),
         ];
         if self.protocol == Protocol::Grpc {
             headers.push(("te", "trailers"));
         }
+        headers.extend(exporter.content_encoding().map(|encoding| ("content-encoding", encoding)));
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         hostcalls::dispatch_http_call(&self.cluster, headers, Some(body), vec![], self.timeout)
             .map_err(|status| match status {

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mesh.background import BackgroundLoop
-from mesh.config import ENVOY_FOLDER, MODULE, REPOSITORY, load
+from mesh.config import ENVOY_FOLDER, MODULE, REPOSITORY, clusters, load, set_plugin_configuration
 from mesh.envoy import Envoy, validate
 from mesh.receiver import Receiver
 from mesh.requests import request
@@ -19,6 +19,8 @@ from mesh.upstream import Upstream
 
 SCHEMA = REPOSITORY / "tests" / "schemas" / "compose-spec.json"
 PROXIES = ("gateway", "dockebi", "dockebi-storage", "envoy")
+# In the comments of collectors.yaml, each above its cluster.
+COLLECTOR = re.compile(r'^ *#   ("collector": \{.*\})$', re.MULTILINE)
 
 
 def _with_module_here(name: str) -> dict:
@@ -27,9 +29,31 @@ def _with_module_here(name: str) -> dict:
     return yaml.safe_load(text.replace("/etc/meshspan/meshspan.wasm", str(MODULE)))
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", (*PROXIES, "collectors"))
 def test_envoy_takes_the_file(name: str, folder: Path) -> None:
     code, output = validate(f"validate-{name}", _with_module_here(name), folder)
+    assert code == 0, output
+
+
+def _collectors() -> list[dict]:
+    """The collectors that the comments of collectors.yaml configure."""
+    text = (ENVOY_FOLDER / "collectors.yaml").read_text(encoding="utf-8")
+    return [json.loads(f"{{{found}}}")["collector"] for found in COLLECTOR.findall(text)]
+
+
+def test_each_example_of_a_collector_is_for_the_cluster_below_it() -> None:
+    wanted = [(collector["protocol"], collector["cluster"]) for collector in _collectors()]
+    names = [cluster["name"] for cluster in clusters(load("collectors"))]
+    assert wanted == list(zip(("zipkin", "http/protobuf", "grpc"), names, strict=True))
+
+
+@pytest.mark.parametrize("protocol", ["zipkin", "http/protobuf", "grpc"])
+def test_the_module_takes_the_example_of_a_collector(protocol: str, folder: Path) -> None:
+    example = next(collector for collector in _collectors() if collector["protocol"] == protocol)
+    config = _with_module_here("envoy")
+    set_plugin_configuration(config, {"collector": example})
+    config["static_resources"]["clusters"] = clusters(config)[:1] + clusters(load("collectors"))
+    code, output = validate(f"validate-{protocol.replace('/', '-')}", config, folder)
     assert code == 0, output
 
 

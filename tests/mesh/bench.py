@@ -58,6 +58,7 @@ class Row:
     base: str = "none"
     unsampled: bool = False
     protocol: str = "zipkin"
+    compression: str = "none"
 
 
 ROWS = {
@@ -68,6 +69,10 @@ ROWS = {
     "opentelemetry-100": Row("Envoy's OpenTelemetry tracer, 100 %", "native-opentelemetry", 100),
     "meshspan-100": Row("meshspan, 100 %", "meshspan", 100),
     "meshspan-otlp-100": Row("meshspan, 100 %, OTLP", "meshspan", 100, protocol="http/protobuf"),
+    "meshspan-gzip-100": Row("meshspan, 100 %, gzip", "meshspan", 100, compression="gzip"),
+    "meshspan-otlp-gzip-100": Row(
+        "meshspan, 100 %, OTLP, gzip", "meshspan", 100, protocol="http/protobuf", compression="gzip"
+    ),
     "meshspan-1": Row("meshspan, 1 %", "meshspan", 1),
     "meshspan-0": Row("meshspan, 0 %", "meshspan", 0),
     "meshspan-unsampled": Row(
@@ -117,7 +122,8 @@ def proxy_config(row: Row, direction: str, upstream: Sink, collector: Sink) -> C
     configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", collector.port)})
     configuration.set_module(config)
     plugin = {**configuration.plugin_configuration(config), "sampling": row.sampling}
-    plugin["collector"] = {**plugin.get("collector", {}), "protocol": row.protocol}
+    collector_of_row = {"protocol": row.protocol, "compression": row.compression}
+    plugin["collector"] = {**plugin.get("collector", {}), **collector_of_row}
     configuration.set_plugin_configuration(config, plugin)
     return set_tracer(config, row.tracer, row.sampling)
 

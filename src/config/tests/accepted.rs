@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    BatchLimits, Collector, ExportLimits, Format, Overflow, Protocol, QueueLimits,
+    BatchLimits, Collector, Compression, ExportLimits, Format, Overflow, Protocol, QueueLimits,
 };
 
 #[test]
@@ -29,6 +29,7 @@ fn nothing_configured_means_the_defaults_of_the_design() {
             settings.collector,
             Collector {
                 protocol: Protocol::Zipkin,
+                compression: Compression::None,
                 cluster: "zipkin".to_owned(),
                 path: "/api/v2/spans".to_owned(),
                 authority: "zipkin".to_owned(),
@@ -60,6 +61,7 @@ fn every_key_of_the_design_is_read() {
             "propagation": {"extract": ["jaeger", "b3"], "inject": ["b3"]},
             "collector": {
                 "protocol": "zipkin",
+                "compression": "gzip",
                 "cluster": "outbound|9411||zipkin.obs.svc.cluster.local",
                 "path": "/custom?a=b",
                 "authority": "traces.example:9411",
@@ -85,6 +87,7 @@ fn every_key_of_the_design_is_read() {
     assert_eq!(settings.inject, [Format::B3]);
     assert_eq!(settings.collector.path, "/custom?a=b");
     assert_eq!(settings.collector.authority, "traces.example:9411");
+    assert_eq!(settings.collector.compression, Compression::Gzip);
     let headers = [("x-api-key".to_owned(), "s3cret".to_owned()), ("a".to_owned(), String::new())];
     assert_eq!(settings.collector.headers, headers);
     assert_eq!(settings.collector.timeout, Duration::from_millis(1500));

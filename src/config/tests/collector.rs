@@ -1,6 +1,7 @@
 //! Where spans may go, and what is kept secret.
 
 use super::*;
+use crate::config::Compression;
 
 #[test]
 fn authority_defaults_to_the_host_of_the_cluster() {
@@ -16,6 +17,19 @@ fn authority_defaults_to_the_host_of_the_cluster() {
             let json = format!(r#"{{"collector": {{"cluster": "{cluster}"{authority_key}}}}}"#);
             assert_eq!(settings_of(&json).collector.authority, authority, "{cluster}");
         }
+    }
+}
+
+#[test]
+fn compression_is_as_the_collector_says_and_none_otherwise() {
+    for (json, compression) in [
+        ("{}", Compression::None),
+        (r#"{"compression": "none"}"#, Compression::None),
+        (r#"{"compression": "gzip"}"#, Compression::Gzip),
+        (r#"{"compression": "gzip", "protocol": "http/protobuf"}"#, Compression::Gzip),
+    ] {
+        let collector = settings_of(&format!(r#"{{"collector": {json}}}"#)).collector;
+        assert_eq!(collector.compression, compression, "{json}");
     }
 }
 
@@ -39,6 +53,15 @@ fn a_collector_that_cannot_be_called_is_refused() {
         (
             r#"{"collector": {"protocol": "thrift"}}"#,
             "collector.protocol: \"thrift\" is not one of zipkin, http/protobuf, grpc",
+        ),
+        (
+            r#"{"collector": {"compression": "zstd"}}"#,
+            "collector.compression: \"zstd\" is not one of none, gzip",
+        ),
+        (r#"{"collector": {"compression": true}}"#, "collector.compression: true is not a string"),
+        (
+            r#"{"collector": {"compression": "gzip", "protocol": "grpc"}}"#,
+            "collector.compression: \"gzip\" with protocol grpc; allowed: none",
         ),
         (
             r#"{"collector": {"cluster": ""}}"#,

@@ -70,7 +70,7 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         ),
         (
             r#"{"collector": {"url": 1}}"#,
-            "collector.url: unknown key; allowed: protocol, cluster, path, authority, headers, timeout",
+            "collector.url: unknown key; allowed: protocol, compression, cluster, path, authority, headers, timeout",
         ),
         (
             r#"{"customTags": {"a": {"formatter": {}}}}"#,

@@ -1,0 +1,167 @@
+"""A real OpenTelemetry Collector, built by Go from the module in `tests/collector`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .config import REPOSITORY
+from .envoy import wait_for
+from .processes import Process
+from .receiver import Span
+from .zipkin import cache_folder
+
+MODULE = REPOSITORY / "tests" / "collector"
+READY = "Everything is ready. Begin running and processing data."
+# By number, as in OTLP.
+_KINDS = {2: "SERVER", 3: "CLIENT"}
+
+
+class CollectorMissing(RuntimeError):
+    """The Collector cannot be run here; the message is one line that says what to do."""
+
+
+def collector_program() -> str:
+    """The program: `OTEL_COLLECTOR`, the cached one, or built, which takes a minute the first time."""
+    given = os.environ.get("OTEL_COLLECTOR")
+    if given:
+        if not Path(given).is_file():
+            raise CollectorMissing(f"OTEL_COLLECTOR={given}: there is no such file")
+        return given
+    sources = b"".join((MODULE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    cached = cache_folder() / f"collector-{hashlib.sha256(sources).hexdigest()[:16]}"
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
+            # Only a whole program ever gets the cached name.
+            os.replace(_build(Path(folder) / "collector"), cached)
+    return str(cached)
+
+
+def _build(program: Path) -> Path:
+    go = shutil.which("go")
+    if go is None:
+        raise CollectorMissing(
+            "the Collector is built with Go 1.24 or later: install it (https://go.dev/dl), or set OTEL_COLLECTOR"
+        )
+    # go.sum has the checksum of every part.
+    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(program), "."]
+    done = subprocess.run(command, cwd=MODULE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        last = (done.stdout.strip().splitlines() or ["go build failed"])[-1]
+        raise CollectorMissing(f"could not build the Collector ({last}); set OTEL_COLLECTOR to one of version 0.140")
+    return program
+
+
+class Collector:
+    """A running Collector; `ports` of `zipkin`, `http/protobuf` and `grpc`."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        # It does not say which port it got for 0, so free ones are chosen just before it starts.
+        self.ports = dict(zip(("zipkin", "http/protobuf", "grpc"), _free_ports(3), strict=True))
+        self._file = folder / f"{name}-spans.json"
+        config = folder / f"{name}.yaml"
+        config.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
+        self.process = Process(name, [collector_program(), "--config", str(config)], folder)
+        try:
+            self.process.wait_until(lambda: READY in self.process.log(), timeout=60)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _config(self) -> dict[str, Any]:
+        endpoints = {protocol: {"endpoint": f"127.0.0.1:{port}"} for protocol, port in self.ports.items()}
+        receivers = {
+            "zipkin": endpoints["zipkin"],
+            "otlp": {"protocols": {"http": endpoints["http/protobuf"], "grpc": endpoints["grpc"]}},
+        }
+        return {
+            "receivers": receivers,
+            # Line by line what came in, as OTLP's JSON.
+            "exporters": {"file": {"path": str(self._file), "flush_interval": "50ms"}},
+            "service": {
+                "telemetry": {"metrics": {"level": "none"}},
+                "pipelines": {"traces": {"receivers": [*receivers], "exporters": ["file"]}},
+            },
+        }
+
+    @property
+    def spans(self) -> list[Span]:
+        """All spans that it has written so far, in the shape of `mesh.otlp_receiver`'s."""
+        text = self._file.read_text(encoding="utf-8") if self._file.is_file() else ""
+        # The last line may be half written.
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        return [span for line in whole for span in _spans(json.loads(line))]
+
+    def wait_for(self, wanted: Callable[[Span], bool], count: int, timeout: float = 30.0) -> list[Span]:
+        """Wait for at least `count` spans that are `wanted`, and return all of these."""
+
+        def enough() -> list[Span]:
+            found = [span for span in self.spans if wanted(span)]
+            return found if len(found) >= count else []
+
+        return wait_for(enough, timeout, f"the arrival of {count} spans at the Collector", step=0.1)
+
+    def stop(self) -> int:
+        """End it; what it has taken is written by then."""
+        return self.process.stop()
+
+
+def _spans(request: dict[str, Any]) -> list[Span]:
+    return [
+        {
+            **_span(span),
+            "resource": _attributes(resource_spans["resource"]),
+            "scope": (scope_spans["scope"].get("name", ""), scope_spans["scope"].get("version", "")),
+        }
+        for resource_spans in request["resourceSpans"]
+        for scope_spans in resource_spans["scopeSpans"]
+        for span in scope_spans["spans"]
+    ]
+
+
+def _span(span: dict[str, Any]) -> Span:
+    status = span.get("status", {})
+    return {
+        "traceId": span["traceId"],
+        "id": span["spanId"],
+        **({"parentId": span["parentSpanId"]} if span.get("parentSpanId") else {}),
+        "traceState": span.get("traceState", ""),
+        "name": span["name"],
+        "kind": _KINDS.get(span["kind"], ""),
+        "start": int(span["startTimeUnixNano"]),
+        "end": int(span["endTimeUnixNano"]),
+        "flags": span.get("flags", 0),
+        "attributes": _attributes(span),
+        "status": (status.get("code", 0), status.get("message", "")) if status else None,
+    }
+
+
+def _attributes(owner: dict[str, Any]) -> dict[str, Any]:
+    return {attribute["key"]: _value(attribute["value"]) for attribute in owner.get("attributes", [])}
+
+
+def _value(value: dict[str, Any]) -> Any:
+    kind, inner = next(iter(value.items()))
+    if kind == "arrayValue":
+        return [_value(element) for element in inner["values"]]
+    # 64 bits are text in OTLP's JSON.
+    return int(inner) if kind == "intValue" else inner
+
+
+def _free_ports(count: int) -> list[int]:
+    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in free]
+    for one in free:
+        one.close()
+    return ports
