@@ -3,7 +3,7 @@
 use super::custom_tags::{CustomTags, HeaderValues};
 use super::{Facts, Resource, Service, ServiceNames, flags, text};
 use crate::trace::{
-    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Span, SpanKind, TraceContext,
+    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Span, SpanKind, TraceContext,
 };
 use std::net::SocketAddr;
 
@@ -26,6 +26,7 @@ pub struct Recording {
     context: TraceContext,
     debug: bool,
     trace_state: String,
+    links: Vec<Link>,
     request: HttpRequest,
     header_values: HeaderValues,
 }
@@ -54,6 +55,7 @@ impl Recording {
             context,
             debug: decision == Decision::Debug,
             trace_state: String::new(),
+            links: Vec::new(),
             request: HttpRequest {
                 method: tag(":method").unwrap_or_default(),
                 scheme: tag(":scheme").unwrap_or_default(),
@@ -73,6 +75,11 @@ impl Recording {
     /// The `tracestate` that goes on with the request.
     pub fn with_trace_state(self, trace_state: String) -> Self {
         Self { trace_state, ..self }
+    }
+
+    /// Spans of other traces that came in with the request.
+    pub fn with_links(self, links: Vec<Link>) -> Self {
+        Self { links, ..self }
     }
 
     /// Whether the answer's `grpc-status` will be wanted.
@@ -99,6 +106,7 @@ impl Recording {
             parent_id: self.context.parent_id,
             flags: self.context.flags,
             trace_state: self.trace_state,
+            links: self.links,
             kind: facts.kind,
             name: span_name(service.as_ref(), &self.request),
             start_time: facts.start_time,

@@ -1,28 +1,13 @@
 //! Spans on their way to the collector: encoded, queued, batched, delivered or counted.
 
-mod answer;
 mod backoff;
 mod batch;
-mod encoder;
 mod exporter;
-mod grpc;
-mod gzip;
-mod otlp;
-mod partial_success;
-mod protobuf;
-mod protobuf_reader;
+mod formats;
 mod queue;
-mod reply;
-mod retry_info;
-mod semantic_conventions;
-mod zipkin;
+mod replies;
 
-pub use answer::Answer;
 pub use batch::Batch;
-pub use encoder::Encoder;
 pub use exporter::Exporter;
-pub use grpc::Grpc;
-pub use gzip::Gzip;
-pub use otlp::Otlp;
-pub use reply::{Meaning, Reply};
-pub use zipkin::Zipkin;
+pub use formats::{Encoder, Grpc, Gzip, Otlp, Zipkin};
+pub use replies::{Answer, Meaning, Reply};

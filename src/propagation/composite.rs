@@ -3,7 +3,7 @@
 use super::headers::{Edit, Edits, Header, Incoming};
 use super::{Extracted, b3, b3multi, jaeger, tracecontext, tracestate};
 use crate::config::Format;
-use crate::trace::{Decision, TraceContext};
+use crate::trace::{Decision, Link, TraceContext, TraceId};
 
 /// Reads and writes contexts in the configured formats.
 #[derive(Clone, Debug)]
@@ -88,6 +88,30 @@ impl Propagator {
             false => String::new(),
         }
     }
+
+    /// The other traces that came in, for the span that continues `context`: headers of a client or a
+    /// gateway that knows another format only. At most one for each format.
+    pub fn links(&self, incoming: &Incoming, context: &TraceContext) -> Vec<Link> {
+        let mut links: Vec<Link> = Vec::new();
+        for format in &self.extract {
+            let Ok(Extracted::Context(TraceContext { trace_id, span_id, .. })) =
+                format.extract(incoming)
+            else {
+                continue;
+            };
+            let is_known = |known| is_same_trace(known, trace_id);
+            if !is_known(context.trace_id) && !links.iter().any(|link| is_known(link.trace_id)) {
+                links.push(Link { trace_id, span_id });
+            }
+        }
+        links
+    }
+}
+
+/// Whether these name one trace: 64-bit systems keep the lower half of a longer id.
+fn is_same_trace(one: TraceId, other: TraceId) -> bool {
+    let is_half = one.is_64_bit() || other.is_64_bit();
+    one == other || (is_half && one.value() as u64 == other.value() as u64)
 }
 
 /// What another format says besides of the same trace: B3 alone may leave the decision open, B3 and

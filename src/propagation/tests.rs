@@ -1,5 +1,5 @@
 use super::*;
-use crate::trace::{SpanId, TraceFlags, TraceId};
+use crate::trace::{SpanId, TraceFlags, TraceId, sample};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SHORT_TRACE: &str = "a3ce929d0e0e4736";
@@ -304,6 +304,28 @@ fn the_first_valid_context_in_the_configured_order_wins() {
         let extraction = propagator(&order, &[]).extract(&incoming(&headers));
         assert_eq!(extraction.context, expected, "{name}");
         assert_eq!(extraction.malformed, malformed, "{name}");
+    }
+}
+
+#[test]
+fn the_other_traces_that_came_in_are_linked_once_each() {
+    let other = "0af7651916cd43dd8448eb211c80319c";
+    let link = sample::link(u128::from_str_radix(other, 16).unwrap(), 0x05e3_ac9a_4f6e_3b90);
+    for (name, lines, expected) in [
+        ("nothing came in", "", vec![]),
+        ("the trace itself", "traceparent: 00-TRACE-SPAN-01", vec![]),
+        ("the trace itself by another span", "b3: TRACE-PARENT-1", vec![]),
+        ("the trace itself, its id cut to 64 bits", "b3: SHORT-PARENT-1", vec![]),
+        ("another trace", "b3: OTHER-PARENT-1", vec![link]),
+        ("another trace that is not sampled", "b3: OTHER-PARENT-0", vec![link]),
+        ("another trace twice", "b3: OTHER-PARENT-1\nx-b3-traceid: OTHER\nx-b3-spanid: SPAN", vec![link]),
+        ("two other traces", "b3: OTHER-PARENT-1\nuber-trace-id: 1:2:0:1", vec![link, sample::link(1, 2)]),
+        ("a decision alone", "b3: 1", vec![]),
+        ("a malformed one", "b3: OTHER-PARENT-x", vec![]),
+    ] {
+        let headers = headers(&lines.replace("OTHER", other));
+        let links = propagator(&ORDER, &[]).links(&incoming(&headers), &context(SAMPLE));
+        assert_eq!(links, expected, "{name}");
     }
 }
 

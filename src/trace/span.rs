@@ -106,6 +106,16 @@ pub struct HttpResponse {
     pub error: bool,
 }
 
+/// Another span that has to do with this one and is not its parent.
+/// <https://opentelemetry.io/docs/specs/otel/overview/#links-between-spans>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The other span's trace.
+    pub trace_id: TraceId,
+    /// The other span.
+    pub span_id: SpanId,
+}
+
 /// One recorded fact of the operator's choice: a name and a value within its cap.
 pub type Tag<'a> = (&'a str, Cow<'a, str>);
 
@@ -122,6 +132,8 @@ pub struct Span<'a> {
     pub flags: TraceFlags,
     /// The W3C `tracestate` that came in and went on, or empty.
     pub trace_state: String,
+    /// Spans of other traces that came in with the request, each trace once.
+    pub links: Vec<Link>,
     /// The side of the call.
     pub kind: SpanKind,
     /// A name of low cardinality.

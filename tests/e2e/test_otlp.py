@@ -28,6 +28,7 @@ CONFIG = {
 }
 REQUEST_ID = "11111111-2222-4333-8444-555555555555"
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+OTHER_TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = ("traceparent", f"00-{TRACE_ID}-{PARENT_ID}-01")
 RANDOM_TRACEPARENT = ("traceparent", f"00-{TRACE_ID}-{PARENT_ID}-03")
 ERROR = 2
@@ -76,7 +77,7 @@ class Case:
 
 BOTH = ("inbound", "outbound")
 NO_ERROR: Attributes = {"error.type": None}
-ROOT = {"parentId": None, "flags": 0x103, "traceState": ""}
+ROOT = {"parentId": None, "flags": 0x103, "traceState": "", "links": []}
 CHILD = {"parentId": PARENT_ID, "traceId": TRACE_ID}
 
 
@@ -222,6 +223,16 @@ CASES = [
         span={**CHILD, "flags": 0x301, "traceState": ""},
     ),
     Case("tracestate_without_context", headers=(("tracestate", "a=1"),), span=ROOT),
+    Case(
+        "another_trace_came_in",
+        headers=(TRACEPARENT, ("b3", f"{OTHER_TRACE_ID}-{PARENT_ID}-1"), ("uber-trace-id", "1f:2:0:1")),
+        span={**CHILD, "links": [f"{OTHER_TRACE_ID}-{PARENT_ID}", f"{0x1F:032x}-{2:016x}"]},
+    ),
+    Case(
+        "one_trace_came_in_twice",
+        headers=(TRACEPARENT, ("b3", f"{TRACE_ID}-{PARENT_ID}-1")),
+        span={**CHILD, "links": []},
+    ),
     Case("debug", headers=(("b3", f"{TRACE_ID}-{PARENT_ID}-d"),), span={**CHILD, "flags": 0x301}),
     Case(
         "b3_with_64_bits",

@@ -142,6 +142,7 @@ def _span(span: dict[str, Any]) -> Span:
         "start": int(span["startTimeUnixNano"]),
         "end": int(span["endTimeUnixNano"]),
         "flags": span.get("flags", 0),
+        "links": [f"{link['traceId']}-{link['spanId']}" for link in span.get("links", [])],
         "attributes": _attributes(span),
         "status": (status.get("code", 0), status.get("message", "")) if status else None,
     }

@@ -88,9 +88,17 @@ def span_faults(span: trace_pb2.Span) -> list[str]:
         faults.append("the flags have an unknown bit, or not the one that makes them known")
     if span.HasField("status") and span.status.code == trace_pb2.Status.STATUS_CODE_UNSET:
         faults.append("a status that is none")
-    if span.dropped_attributes_count or span.events or span.links:
+    faults += [fault for link in span.links for fault in _link_faults(link)]
+    if span.dropped_attributes_count or span.events:
         faults.append("something that no proxy records")
     return faults + _attribute_faults(span.attributes)
+
+
+def _link_faults(link: trace_pb2.Span.Link) -> list[str]:
+    whole = len(link.trace_id) == 16 and any(link.trace_id) and len(link.span_id) == 8 and any(link.span_id)
+    remote = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+    faults = [] if whole else ["a link's ids are not 16 and 8 bytes that are not all zero"]
+    return faults + ([] if link.flags == remote else ["a link is not known to be remote"])
 
 
 def _attribute_faults(attributes: Iterable[KeyValue]) -> list[str]:
@@ -118,6 +126,7 @@ def _span(span: trace_pb2.Span) -> Span:
         "start": span.start_time_unix_nano,
         "end": span.end_time_unix_nano,
         "flags": span.flags,
+        "links": [f"{link.trace_id.hex()}-{link.span_id.hex()}" for link in span.links],
         "attributes": _attributes(span.attributes),
         "status": (span.status.code, span.status.message) if span.HasField("status") else None,
     }

@@ -7,7 +7,7 @@ mod books;
 use super::*;
 use crate::config::Overflow;
 use crate::export::batch::{Held, SPAN_OVERHEAD};
-use crate::trace::{Endpoint, HttpRequest, HttpResponse, SpanId, SpanKind, TraceFlags, TraceId};
+use crate::trace::{SpanKind, sample};
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
@@ -33,23 +33,7 @@ impl Encoder for Letters {
 }
 
 fn span(name: &str, end: u64) -> Span<'static> {
-    Span {
-        trace_id: TraceId::from_hex(b"0af7651916cd43dd8448eb211c80319c").unwrap(),
-        span_id: SpanId::from_hex(b"b7ad6b7169203331").unwrap(),
-        parent_id: None,
-        flags: TraceFlags::default(),
-        trace_state: String::new(),
-        kind: SpanKind::Server,
-        name: name.to_owned(),
-        start_time: end,
-        duration: 0,
-        debug: false,
-        local: Endpoint::default(),
-        remote: Endpoint::default(),
-        request: HttpRequest::default(),
-        response: HttpResponse::default(),
-        custom_tags: Vec::new(),
-    }
+    Span { name: name.to_owned(), start_time: end, duration: 0, ..sample::span(SpanKind::Server) }
 }
 
 const LATER: Answer = Answer::Later { after: None };

@@ -84,7 +84,7 @@ fn duration(seconds: u64, nanoseconds: u64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::protobuf::Message;
+    use crate::export::formats::Message;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
     fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {

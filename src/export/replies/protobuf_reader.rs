@@ -61,7 +61,7 @@ fn varint(message: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::protobuf::Message;
+    use crate::export::formats::Message;
 
     fn fields(message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
         let mut fields = Vec::new();

@@ -1,11 +1,17 @@
 //! A collector's reply as it came, and what it means in each protocol.
 
-use super::Answer;
-use super::grpc;
-use super::partial_success::PartialSuccess;
-use super::retry_info::RetryInfo;
+mod answer;
+mod partial_success;
+mod protobuf_reader;
+mod retry_info;
+
+pub use answer::Answer;
+
+use super::formats::message;
 use crate::config::Protocol;
+use partial_success::PartialSuccess;
 use percent_encoding::percent_decode;
+use retry_info::RetryInfo;
 
 /// The most of a collector's own words that is kept for the log, in bytes.
 const MAX_WORDS: usize = 256;
@@ -61,18 +67,19 @@ impl Reply {
     fn by_grpc_status(&self, status: &[u8]) -> Meaning {
         let code = core::str::from_utf8(status).ok().and_then(|status| status.parse().ok());
         if code == Some(0) {
-            return accepted(grpc::message(&self.body).unwrap_or_default());
+            return accepted(message(&self.body).unwrap_or_default());
         }
         let info = self.grpc_status_details.as_deref().and_then(RetryInfo::from_header);
         let mut words = match code {
             Some(code) => format!("it answered gRPC status {code}"),
             None => "it answered a gRPC status that is none".to_owned(),
         };
-        if let Some(message) = self.grpc_message.as_deref().filter(|message| !message.is_empty()) {
-            let decoded: Vec<u8> = percent_decode(message).take(MAX_WORDS).collect();
-            words.push_str(&format!(" ({:?})", excerpt(&decoded)));
+        let message = percent_decode(self.grpc_message.as_deref().unwrap_or_default());
+        let message = excerpt(&message.take(MAX_WORDS).collect::<Vec<_>>());
+        if !message.is_empty() {
+            words.push_str(&format!(" ({message:?})"));
         }
-        Meaning { answer: Answer::from_grpc(code, info), words }
+        Meaning { answer: Answer::from_grpc(code, &message, info), words }
     }
 }
 
@@ -93,5 +100,4 @@ fn excerpt(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "reply_tests.rs"]
 mod tests;

@@ -11,7 +11,7 @@ use super::Encoder;
 use super::protobuf::{Message, delimited_size, varint_size};
 use super::semantic_conventions as conventions;
 use crate::attributes::Resource;
-use crate::trace::{Span, SpanKind, Tag};
+use crate::trace::{Link, Span, SpanKind, Tag};
 
 /// The numbers of the fields, by message.
 mod field {
@@ -45,8 +45,14 @@ mod field {
         pub const START_TIME_UNIX_NANO: u32 = 7;
         pub const END_TIME_UNIX_NANO: u32 = 8;
         pub const ATTRIBUTES: u32 = 9;
+        pub const LINKS: u32 = 13;
         pub const STATUS: u32 = 15;
         pub const FLAGS: u32 = 16;
+    }
+    pub mod link {
+        pub const TRACE_ID: u32 = 1;
+        pub const SPAN_ID: u32 = 2;
+        pub const FLAGS: u32 = 6;
     }
     pub mod status {
         pub const MESSAGE: u32 = 2;
@@ -69,7 +75,7 @@ mod field {
 /// `Status.code`.
 const STATUS_ERROR: u64 = 2;
 
-/// Bits of `Span.flags` besides the W3C trace flags in the lowest eight.
+/// Bits of `flags`, of spans and of links, besides the W3C trace flags in the lowest eight.
 const SAMPLED: u32 = 0x001;
 const RANDOM: u32 = 0x002;
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -141,6 +147,9 @@ impl Encoder for Otlp {
         };
         let error = conventions::error_type(span);
         conventions::span(span, error.as_deref(), &mut attributes);
+        for link in &span.links {
+            message.bytes(number::LINKS, &self::link(link).0);
+        }
         if error.is_some() {
             let mut status = Message::default();
             if let Some(description) = span.response.grpc_message.as_deref() {
@@ -186,6 +195,15 @@ fn flags(span: &Span) -> u32 {
     let random = if span.flags.random { RANDOM } else { 0 };
     let remote = if span.parent_id.is_some() { IS_REMOTE } else { 0 };
     SAMPLED | random | HAS_IS_REMOTE | remote
+}
+
+/// A span that is linked came in a header, so it is remote.
+fn link(link: &Link) -> Message {
+    let mut message = Message::default();
+    message.bytes(field::link::TRACE_ID, &link.trace_id.value().to_be_bytes());
+    message.bytes(field::link::SPAN_ID, &link.span_id.value().to_be_bytes());
+    message.fixed32(field::link::FLAGS, HAS_IS_REMOTE | IS_REMOTE);
+    message
 }
 
 /// Attributes on their way into a message. One with an empty value is left out, and so is one in

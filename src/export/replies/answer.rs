@@ -42,12 +42,13 @@ impl Answer {
         }
     }
 
-    /// Reads an answer over gRPC: its status, nothing for one that is no number, and the `RetryInfo`
-    /// that came with it. Envoy answers UNAVAILABLE itself where the collector does not.
+    /// Reads an answer over gRPC: its status, nothing for one that is no number, the message and the
+    /// `RetryInfo` that came with it. Envoy answers UNAVAILABLE itself where the collector does not.
     ///
     /// <https://opentelemetry.io/docs/specs/otlp/#failures>
-    pub(super) fn from_grpc(status: Option<u32>, info: Option<RetryInfo>) -> Self {
+    pub(super) fn from_grpc(status: Option<u32>, message: &str, info: Option<RetryInfo>) -> Self {
         match (status, info) {
+            (Some(8 | 11), None) if is_of_size(message) => Self::TooLarge,
             (Some(0), _) => Self::ACCEPTED,
             // CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS.
             (Some(1 | 4 | 10 | 11 | 14 | 15), info) => {
@@ -58,6 +59,21 @@ impl Answer {
             _ => Self::Rejected,
         }
     }
+}
+
+/// What gRPC's servers say of a message that is larger than they read: in Go, C++, Python, Node.js, Java,
+/// .NET, Swift and Rust (the one with OUT_OF_RANGE). gRPC has no status of its own for it.
+const OF_SIZE: [&str; 5] = [
+    "larger than max",
+    "exceeds maximum size",
+    "exceeds the maximum configured message size",
+    "exceeded the configured maximum payload size",
+    "message length too large",
+];
+
+fn is_of_size(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    OF_SIZE.iter().any(|words| message.contains(words))
 }
 
 /// The wait that a `Retry-After` asks for: `120` and `Sun, 06 Nov 1994 08:49:37 GMT` do, `-1` and
@@ -127,11 +143,45 @@ mod tests {
             (Some(17), Answer::Rejected, Answer::Rejected),
             (None, Answer::Rejected, Answer::Rejected),
         ] {
-            assert_eq!(Answer::from_grpc(status, None), plain, "{status:?}");
+            assert_eq!(Answer::from_grpc(status, "no", None), plain, "{status:?}");
             let info = Some(RetryInfo { delay });
-            assert_eq!(Answer::from_grpc(status, info), with_info, "{status:?} with RetryInfo");
+            assert_eq!(
+                Answer::from_grpc(status, "no", info),
+                with_info,
+                "{status:?} with RetryInfo"
+            );
         }
-        assert_eq!(Answer::from_grpc(Some(8), Some(RetryInfo { delay: None })), LATER);
+        assert_eq!(Answer::from_grpc(Some(8), "", Some(RetryInfo { delay: None })), LATER);
+    }
+
+    #[test]
+    fn a_grpc_message_that_is_too_large_is_known_by_the_servers_words() {
+        for (status, message, expected) in [
+            (8, "grpc: received message larger than max (5000000 vs. 4194304)", Answer::TooLarge),
+            (8, "grpc: received message after decompression larger than max 4", Answer::TooLarge),
+            (8, "SERVER: Received message larger than max (5 vs. 4)", Answer::TooLarge),
+            (8, "gRPC message exceeds maximum size 4194304: 5000000", Answer::TooLarge),
+            (8, "Received message exceeds the maximum configured message size.", Answer::TooLarge),
+            (
+                8,
+                "Message has exceeded the configured maximum payload size (max: 4)",
+                Answer::TooLarge,
+            ),
+            (
+                11,
+                "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",
+                Answer::TooLarge,
+            ),
+            (8, "quota exceeded", Answer::Rejected),
+            (11, "out of range", LATER),
+            (14, "received message larger than max", LATER),
+            (3, "received message larger than max", Answer::Rejected),
+        ] {
+            assert_eq!(Answer::from_grpc(Some(status), message, None), expected, "{message}");
+        }
+        let wait = Some(RetryInfo { delay: Some(Duration::from_secs(1)) });
+        let later = Answer::Later { after: Some(Duration::from_secs(1)) };
+        assert_eq!(Answer::from_grpc(Some(8), "larger than max", wait), later);
     }
 
     #[test]

@@ -1,41 +1,10 @@
 use super::*;
 use crate::attributes::Istio;
-use crate::trace::{GrpcRequest, HttpRequest, HttpResponse, SpanId, TraceFlags};
+use crate::trace::{HttpRequest, HttpResponse, sample};
 use serde_json::{Value, json};
 
 fn span() -> Span<'static> {
-    Span {
-        trace_id: TraceId::new(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736).unwrap(),
-        span_id: SpanId::new(0xf0).unwrap(),
-        parent_id: SpanId::new(0xa),
-        flags: TraceFlags::default(),
-        trace_state: String::new(),
-        kind: SpanKind::Client,
-        name: "reviews.default.svc.cluster.local:9080/*".to_owned(),
-        start_time: 1_700_000_000_123_456_789,
-        duration: 1_999_999,
-        debug: false,
-        local: Endpoint { service_name: "a.b".to_owned(), ip: "10.0.0.1".parse().ok(), port: None },
-        remote: Endpoint {
-            service_name: "c.d".to_owned(),
-            ip: "fe80::1".parse().ok(),
-            port: Some(9080),
-        },
-        request: HttpRequest {
-            method: "GET".to_owned(),
-            scheme: "http".to_owned(),
-            authority: "h:80".to_owned(),
-            path: "/p".to_owned(),
-            ..HttpRequest::default()
-        },
-        response: HttpResponse {
-            status_code: Some(200),
-            protocol: "HTTP/1.1".to_owned(),
-            response_size: 5,
-            ..HttpResponse::default()
-        },
-        custom_tags: vec![],
-    }
+    sample::span(SpanKind::Client)
 }
 
 fn encode(span: &Span) -> Value {
@@ -59,13 +28,14 @@ fn a_span_is_zipkin_v2_json() {
         "tags": {
             "node_id": "n",
             "zone": "z",
-            "http.url": "http://h:80/p",
+            "http.url": "http://h:8080/p?q=REDACTED",
             "http.method": "GET",
             "downstream_cluster": "-",
             "user_agent": "-",
             "http.protocol": "HTTP/1.1",
+            "peer.address": "10.0.0.9",
             "request_size": "0",
-            "response_size": "5",
+            "response_size": "300",
             "component": "proxy",
             "http.status_code": "200",
             "response_flags": "-",
@@ -100,31 +70,9 @@ fn what_is_absent_or_zero_is_written_as_zipkin_takes_it() {
 
 #[test]
 fn every_fact_has_the_tag_of_envoys_zipkin_tracer() {
-    let full = Span {
-        request: HttpRequest {
-            user_agent: Some("ua".to_owned()),
-            request_id: Some("rid".to_owned()),
-            client_trace_id: Some("cid".to_owned()),
-            downstream_cluster: Some("dc".to_owned()),
-            grpc: Some(GrpcRequest {
-                path: "/s/m".to_owned(),
-                content_type: "application/grpc".to_owned(),
-                timeout: Some("1S".to_owned()),
-            }),
-            ..span().request
-        },
-        response: HttpResponse {
-            status_code: None,
-            flags: "UF,URX".to_owned(),
-            upstream_cluster: Some("uc".to_owned()),
-            peer: "10.0.0.9".parse().ok(),
-            grpc_status: Some(14),
-            grpc_message: Some("no".to_owned()),
-            error: true,
-            ..span().response
-        },
-        ..span()
-    };
+    let base = sample::full();
+    let response = HttpResponse { status_code: None, flags: "UF,URX".to_owned(), ..base.response };
+    let full = Span { response, ..base };
     let json = encode(&full);
     for (tag, expected) in [
         ("user_agent", "ua"),
@@ -137,12 +85,12 @@ fn every_fact_has_the_tag_of_envoys_zipkin_tracer() {
         ("http.status_code", "0"),
         ("response_flags", "UF,URX"),
         ("error", "true"),
-        ("grpc.path", "/s/m"),
-        ("grpc.authority", "h:80"),
+        ("grpc.path", "/pkg.Service/Method?k=REDACTED"),
+        ("grpc.authority", "h:8080"),
         ("grpc.content_type", "application/grpc"),
         ("grpc.timeout", "1S"),
         ("grpc.status_code", "14"),
-        ("grpc.message", "no"),
+        ("grpc.message", "away"),
     ] {
         assert_eq!(json["tags"][tag], expected, "{tag}");
     }
@@ -181,6 +129,23 @@ fn a_custom_tag_replaces_a_standard_one_and_is_written_once() {
     let json: Value = serde_json::from_str(&raw).unwrap();
     assert_eq!(json["tags"]["http.url"], "hidden");
     assert_eq!(json["tags"]["account"], "\"quoted\"\n");
+}
+
+#[test]
+fn links_are_a_tag_of_their_ids() {
+    for (links, expected) in [
+        (vec![], Value::Null),
+        (
+            vec![sample::link(1 << 64, 2)],
+            json!("00000000000000010000000000000000-0000000000000002"),
+        ),
+        (
+            vec![sample::link(0xabc, 1), sample::link(0xdef, 2)],
+            json!("0000000000000abc-0000000000000001,0000000000000def-0000000000000002"),
+        ),
+    ] {
+        assert_eq!(encode(&Span { links, ..span() })["tags"]["meshspan.link"], expected);
+    }
 }
 
 #[test]

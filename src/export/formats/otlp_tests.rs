@@ -1,84 +1,18 @@
 use super::*;
-use crate::trace::{Endpoint, GrpcRequest, HttpRequest, HttpResponse, SpanId, TraceFlags, TraceId};
+use crate::trace::sample::{full, span};
+use crate::trace::{SpanId, TraceFlags};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1 as proto;
 use prost::Message as _;
 use serde_json::json;
 
-pub(in crate::export) fn span(kind: SpanKind) -> Span<'static> {
-    Span {
-        trace_id: TraceId::new(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736).unwrap(),
-        span_id: SpanId::new(0xf0).unwrap(),
-        parent_id: SpanId::new(0xa),
-        flags: TraceFlags::default(),
-        trace_state: String::new(),
-        kind,
-        name: "reviews.default.svc.cluster.local:9080/*".to_owned(),
-        start_time: 1_700_000_000_123_456_789,
-        duration: 1_999_999,
-        debug: false,
-        local: Endpoint { service_name: "a.b".to_owned(), ip: "10.0.0.1".parse().ok(), port: None },
-        remote: Endpoint {
-            service_name: "c.d".to_owned(),
-            ip: "fe80::1".parse().ok(),
-            port: Some(9080),
-        },
-        request: HttpRequest {
-            method: "GET".to_owned(),
-            scheme: "http".to_owned(),
-            authority: "h:8080".to_owned(),
-            path: "/p?q=REDACTED".to_owned(),
-            ..HttpRequest::default()
-        },
-        response: HttpResponse {
-            status_code: Some(200),
-            protocol: "HTTP/1.1".to_owned(),
-            response_size: 300,
-            peer: "10.0.0.9".parse().ok(),
-            ..HttpResponse::default()
-        },
-        custom_tags: vec![],
-    }
-}
-
-pub(in crate::export) fn full() -> Span<'static> {
-    let base = span(SpanKind::Client);
-    Span {
-        flags: TraceFlags { random: true },
-        trace_state: "a=1,b=2".to_owned(),
-        request: HttpRequest {
-            user_agent: Some("ua".to_owned()),
-            request_id: Some("rid".to_owned()),
-            client_trace_id: Some("cid".to_owned()),
-            downstream_cluster: Some("dc".to_owned()),
-            grpc: Some(GrpcRequest {
-                path: "/pkg.Service/Method?k=REDACTED".to_owned(),
-                content_type: "application/grpc".to_owned(),
-                timeout: Some("1S".to_owned()),
-            }),
-            ..base.request
-        },
-        response: HttpResponse {
-            flags: "UF".to_owned(),
-            upstream_cluster: Some("uc".to_owned()),
-            grpc_status: Some(14),
-            grpc_message: Some("away".to_owned()),
-            error: true,
-            ..base.response
-        },
-        // Longer than one and two bytes of length can say.
-        custom_tags: vec![("account", "x".repeat(200).into()), ("long", "y".repeat(20_000).into())],
-        ..base
-    }
-}
-
-pub(in crate::export) fn decode(span: &Span) -> proto::Span {
+pub(in crate::export::formats) fn decode(span: &Span) -> proto::Span {
     proto::Span::decode(Otlp::new(&Resource::default()).span(span).as_slice()).unwrap()
 }
 
 /// Attributes as JSON; each name once.
-pub(in crate::export) fn attributes(
+pub(in crate::export::formats) fn attributes(
     list: &[KeyValue],
 ) -> serde_json::Map<String, serde_json::Value> {
     let value = |value: &AnyValue| match value.value.as_ref().unwrap() {
@@ -99,11 +33,13 @@ pub(in crate::export) fn attributes(
     map
 }
 
-pub(in crate::export) fn attributes_of(span: &Span) -> serde_json::Map<String, serde_json::Value> {
+pub(in crate::export::formats) fn attributes_of(
+    span: &Span,
+) -> serde_json::Map<String, serde_json::Value> {
     attributes(&decode(span).attributes)
 }
 
-pub(in crate::export) fn resource_attributes(
+pub(in crate::export::formats) fn resource_attributes(
     resource: &Resource,
 ) -> serde_json::Map<String, serde_json::Value> {
     let body = Otlp::new(resource).batch(&[]);
@@ -139,6 +75,20 @@ fn flags_are_the_trace_flags_and_whether_the_parent_is_remote() {
         let found = decode(&Span { flags, parent_id: parent, ..span(SpanKind::Server) });
         assert_eq!(found.flags, expected, "{name}");
     }
+}
+
+#[test]
+fn links_name_remote_spans_of_other_traces() {
+    let found = decode(&full()).links;
+    let expected =
+        [(0xabc_u128, 1_u64), (u128::MAX, u64::MAX)].map(|(trace_id, span_id)| proto::span::Link {
+            trace_id: trace_id.to_be_bytes().to_vec(),
+            span_id: span_id.to_be_bytes().to_vec(),
+            flags: 0x300,
+            ..Default::default()
+        });
+    assert_eq!(found, expected);
+    assert_eq!(decode(&span(SpanKind::Server)).links, []);
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::attributes::Istio;
-use crate::export::otlp::tests::{
-    attributes, attributes_of, decode, full, resource_attributes, span,
-};
+use crate::export::formats::otlp::tests::{attributes, attributes_of, decode, resource_attributes};
+use crate::trace::sample::{full, span};
 use crate::trace::{Endpoint, HttpRequest, HttpResponse};
 use opentelemetry_proto::tonic::trace::v1 as proto;
 use serde_json::json;

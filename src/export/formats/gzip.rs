@@ -48,8 +48,8 @@ impl Encoder for Gzip {
 mod tests {
     use super::*;
     use crate::attributes::Resource;
-    use crate::export::otlp::tests::full;
     use crate::export::{Otlp, Zipkin};
+    use crate::trace::sample::full;
     use flate2::read::GzDecoder;
     use std::io::Read;
 

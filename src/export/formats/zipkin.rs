@@ -4,7 +4,7 @@
 
 use super::Encoder;
 use crate::attributes::Resource;
-use crate::trace::{Endpoint, Span, SpanKind, TraceId};
+use crate::trace::{Endpoint, Link, Span, SpanKind, TraceId};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::net::IpAddr;
 
@@ -167,6 +167,9 @@ impl Serialize for TagsJson<'_> {
             tags.set("grpc.status_code", &status.to_string())?;
         }
         tags.set_some("grpc.message", response.grpc_message.as_deref())?;
+        if !self.span.links.is_empty() {
+            tags.set("meshspan.link", &ids_of(&self.span.links))?;
+        }
         if let Some(istio) = istio {
             tags.set("istio.canonical_service", &istio.canonical_service)?;
             tags.set("istio.canonical_revision", &istio.canonical_revision)?;
@@ -176,6 +179,16 @@ impl Serialize for TagsJson<'_> {
         }
         tags.finish()
     }
+}
+
+/// Zipkin has no links, so their ids are text: `<trace id>-<span id>`, joined by commas.
+fn ids_of(links: &[Link]) -> String {
+    let ids = links.iter().map(|link| {
+        let trace_id = link.trace_id.hex();
+        let digits = ascii(trace_id_digits(link.trace_id, &trace_id));
+        format!("{digits}-{}", ascii(&link.span_id.hex()))
+    });
+    ids.collect::<Vec<_>>().join(",")
 }
 
 fn or_dash(value: Option<&str>) -> &str {

@@ -40,7 +40,7 @@ impl Encoder for Grpc {
 
 /// The one message of a body; nothing if it is compressed, which nobody asked for, cut off or not
 /// the only one.
-pub(super) fn message(body: &[u8]) -> Option<&[u8]> {
+pub(in crate::export) fn message(body: &[u8]) -> Option<&[u8]> {
     let (prefix, message) = body.split_first_chunk::<PREFIX>()?;
     let [0, length @ ..] = *prefix else {
         return None;

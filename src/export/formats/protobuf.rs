@@ -11,40 +11,40 @@ const FIXED32: u32 = 5;
 /// A message that grows field by field; fields have to come in the order of their numbers only
 /// where bytes are to be equal to those of other writers.
 #[derive(Debug, Default)]
-pub(super) struct Message(pub(super) Vec<u8>);
+pub(in crate::export) struct Message(pub(in crate::export) Vec<u8>);
 
 impl Message {
     /// An empty message with room for so many bytes.
-    pub(super) fn with_capacity(bytes: usize) -> Self {
+    pub(in crate::export) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 
     /// An integer, an enum or a boolean.
-    pub(super) fn varint(&mut self, field: u32, value: u64) {
+    pub(in crate::export) fn varint(&mut self, field: u32, value: u64) {
         self.tag(field, VARINT);
         self.raw_varint(value);
     }
 
     /// `fixed64`.
-    pub(super) fn fixed64(&mut self, field: u32, value: u64) {
+    pub(in crate::export) fn fixed64(&mut self, field: u32, value: u64) {
         self.tag(field, FIXED64);
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
     /// `fixed32`.
-    pub(super) fn fixed32(&mut self, field: u32, value: u32) {
+    pub(in crate::export) fn fixed32(&mut self, field: u32, value: u32) {
         self.tag(field, FIXED32);
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
     /// A string, bytes or a whole message.
-    pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
+    pub(in crate::export) fn bytes(&mut self, field: u32, value: &[u8]) {
         self.length(field, value.len());
         self.0.extend_from_slice(value);
     }
 
     /// The beginning of a string, of bytes or of a message of so many bytes, which have to follow.
-    pub(super) fn length(&mut self, field: u32, bytes: usize) {
+    pub(in crate::export) fn length(&mut self, field: u32, bytes: usize) {
         self.tag(field, LENGTH_DELIMITED);
         self.raw_varint(bytes as u64);
     }

@@ -1,4 +1,19 @@
-//! What a wire format has to know.
+//! How spans are written: one file a wire format, and gzip around any of them.
+
+mod grpc;
+mod gzip;
+mod otlp;
+mod protobuf;
+mod semantic_conventions;
+mod zipkin;
+
+pub use grpc::Grpc;
+pub(super) use grpc::message;
+pub use gzip::Gzip;
+pub use otlp::Otlp;
+#[cfg(test)]
+pub(super) use protobuf::Message;
+pub use zipkin::Zipkin;
 
 use crate::trace::Span;
 
