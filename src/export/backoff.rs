@@ -19,20 +19,29 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 enum State {
     /// It is well.
     Open,
-    /// It failed, and is left alone until then (nanoseconds).
-    Paused(u64),
-    /// It failed, and one request asks whether it is well again.
-    Probing,
+    /// It failed. One request at a time asks whether it is well again.
+    Closed {
+        /// The last request that left before the failure was known; those after it ask.
+        since: u64,
+        /// When the next may ask, in nanoseconds.
+        until: u64,
+    },
 }
 
 /// Spares a collector that fails: a random pause, one request to see whether it is back, and only
 /// then the rest. Pauses are drawn from the whole range ("full jitter"), so that the proxies that
 /// lost a collector together do not come back together.
 ///
+/// Requests have numbers in the order in which they leave, because their answers come in any.
+///
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
 pub(super) struct Backoff {
     state: State,
     failures: u32,
+    /// The request that left last.
+    sent: u64,
+    /// The latest request that the collector has dealt with.
+    answered: u64,
     dice: Xoshiro256PlusPlus,
 }
 
@@ -40,7 +49,7 @@ impl Backoff {
     /// For a collector that is well; the seed is random.
     pub(super) fn new(seed: u64) -> Self {
         let dice = Xoshiro256PlusPlus::seed_from_u64(seed);
-        Self { state: State::Open, failures: 0, dice }
+        Self { state: State::Open, failures: 0, sent: 0, answered: 0, dice }
     }
 
     /// Whether the collector is well, as far as is known.
@@ -52,32 +61,35 @@ impl Backoff {
     pub(super) fn allows(&self, now: u64) -> bool {
         match self.state {
             State::Open => true,
-            State::Paused(until) => now >= until,
-            State::Probing => false,
+            State::Closed { until, .. } => now >= until,
         }
     }
 
-    /// A request has left; whether it is the one that asks.
-    pub(super) fn sent(&mut self) -> bool {
-        let asks = !self.is_open();
-        if asks {
-            self.state = State::Probing;
+    /// A request leaves at `now`; its number. One that asks and gets no answer does not keep others
+    /// from asking for longer than the longest pause: the collector may be back before its time is over.
+    pub(super) fn sent(&mut self, now: u64) -> u64 {
+        self.sent += 1;
+        if let State::Closed { until, .. } = &mut self.state {
+            *until = now.saturating_add(LONGEST_PAUSE);
         }
-        asks
+        self.sent
     }
 
-    /// The collector has dealt with a request; with one that `asked`, it is well again.
-    pub(super) fn answered(&mut self, asked: bool) {
-        if asked || self.is_open() {
-            self.state = State::Open;
-            self.failures = 0;
+    /// The collector has dealt with this request; with one that asked, it is well again.
+    pub(super) fn answered(&mut self, request: u64) {
+        self.answered = self.answered.max(request);
+        match self.state {
+            State::Closed { since, .. } if request <= since => {}
+            _ => {
+                self.state = State::Open;
+                self.failures = 0;
+            }
         }
     }
 
-    /// A request failed at `now`, and the collector wants to be left alone for `after`. Of requests
-    /// that were on their way together only the first counts, the others say nothing new.
-    pub(super) fn failed(&mut self, asked: bool, now: u64, after: Option<Duration>) {
-        let counts = asked || self.is_open();
+    /// This request failed at `now`, and the collector wants to be left alone for `after`.
+    pub(super) fn failed(&mut self, request: u64, now: u64, after: Option<Duration>) {
+        let counts = self.is_news(request);
         if counts {
             self.failures = self.failures.saturating_add(1);
         }
@@ -91,10 +103,22 @@ impl Backoff {
         };
         let until = now.saturating_add(pause);
         self.state = match self.state {
-            State::Paused(earlier) => State::Paused(until.max(earlier)),
-            State::Probing if !asked => State::Probing,
-            State::Open | State::Probing => State::Paused(until),
+            State::Open => State::Closed { since: self.sent, until },
+            // Instead of the time that it was given to answer.
+            State::Closed { since, .. } if counts => State::Closed { since, until },
+            State::Closed { since, until: other } => {
+                State::Closed { since, until: until.max(other) }
+            }
         };
+    }
+
+    /// Whether the failure of a request tells something of the collector as it is now: not if it has
+    /// dealt with a later one since, nor if it was on its way with one that failed before.
+    fn is_news(&self, request: u64) -> bool {
+        match self.state {
+            State::Open => request > self.answered,
+            State::Closed { since, .. } => request > since && request == self.sent,
+        }
     }
 
     /// A random number up to `most`.

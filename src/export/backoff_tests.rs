@@ -4,27 +4,34 @@ use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
+/// A collector that has just failed, at 0.
+fn closed(seed: u64) -> Backoff {
+    let mut backoff = Backoff::new(seed);
+    let request = backoff.sent(0);
+    backoff.failed(request, 0, None);
+    backoff
+}
+
+fn until(backoff: &Backoff) -> u64 {
+    match backoff.state {
+        State::Closed { until, .. } => until,
+        State::Open => panic!("it is open"),
+    }
+}
+
 /// Many pauses after so many failures in a row, in order of their length.
 fn pauses(failures: u32, after: Option<Duration>) -> Vec<u64> {
     let pause = |seed| {
         let mut backoff = Backoff::new(seed);
-        for _ in 1..failures {
-            backoff.failed(!backoff.is_open(), 0, None);
-            backoff.sent();
+        for failure in 1..=failures {
+            let request = backoff.sent(0);
+            backoff.failed(request, 0, after.filter(|_| failure == failures));
         }
-        backoff.failed(!backoff.is_open(), 0, after);
         until(&backoff)
     };
     let mut pauses: Vec<u64> = (0..1000).map(pause).collect();
     pauses.sort_unstable();
     pauses
-}
-
-fn until(backoff: &Backoff) -> u64 {
-    match backoff.state {
-        State::Paused(until) => until,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -60,29 +67,23 @@ fn pauses_are_drawn_from_the_whole_of_a_range_that_doubles_up_to_a_cap() {
 
 #[test]
 fn two_proxies_do_not_pause_alike() {
-    let pause = |seed| {
-        let mut backoff = Backoff::new(seed);
-        backoff.failed(false, 0, None);
-        until(&backoff)
-    };
-    assert_ne!(pause(1), pause(2));
+    assert_ne!(until(&closed(1)), until(&closed(2)));
 }
 
 #[test]
 fn after_the_pause_one_request_asks_and_its_answer_decides() {
     for (name, well) in [("back", true), ("still away", false)] {
-        let mut backoff = Backoff::new(1);
-        assert!(!backoff.sent(), "a collector that is well is not asked");
-        backoff.failed(false, SECOND, None);
-        let until = until(&backoff);
-        assert!(!backoff.allows(until - 1));
-        assert!(backoff.allows(until));
-        assert!(backoff.sent());
-        assert!(!backoff.allows(u64::MAX), "the others wait for its answer");
+        let mut backoff = closed(1);
+        let pause = until(&backoff);
+        assert!(!backoff.allows(pause - 1));
+        assert!(backoff.allows(pause));
+        let asks = backoff.sent(pause);
+        assert!(!backoff.allows(pause + LONGEST_PAUSE - 1), "the others wait for its answer");
         if well {
-            backoff.answered(true);
+            backoff.answered(asks);
         } else {
-            backoff.failed(true, until, None);
+            backoff.failed(asks, pause, None);
+            assert!(until(&backoff) <= pause + 2 * SECOND, "no longer than it is known to be away");
         }
         assert_eq!(backoff.is_open(), well, "{name}");
         assert_eq!(backoff.failures, if well { 0 } else { 2 }, "{name}");
@@ -90,17 +91,63 @@ fn after_the_pause_one_request_asks_and_its_answer_decides() {
 }
 
 #[test]
+fn one_that_asks_and_gets_no_answer_is_followed_by_another_and_the_first_answer_decides() {
+    for answered in 0..3 {
+        let mut backoff = closed(1);
+        let mut now = until(&backoff);
+        let asking = [(); 3].map(|()| {
+            let request = backoff.sent(now);
+            now += LONGEST_PAUSE;
+            assert!(!backoff.allows(now - 1) && backoff.allows(now));
+            request
+        });
+        backoff.answered(asking[answered]);
+        assert!(backoff.is_open());
+        // The earlier ones say nothing any more, a later one does.
+        for (number, request) in asking.into_iter().enumerate().filter(|(n, _)| *n != answered) {
+            let mut backoff = Backoff { dice: Xoshiro256PlusPlus::seed_from_u64(1), ..backoff };
+            backoff.failed(request, now, None);
+            assert_eq!(backoff.is_open(), number < answered, "{number} after {answered}");
+        }
+    }
+}
+
+#[test]
+fn of_several_that_ask_only_the_failure_of_the_last_begins_a_pause() {
+    let mut backoff = closed(1);
+    let first = backoff.sent(10 * SECOND);
+    let second = backoff.sent(14 * SECOND);
+    backoff.failed(first, 15 * SECOND, None);
+    assert_eq!((backoff.failures, until(&backoff)), (1, 18 * SECOND));
+    backoff.failed(second, 16 * SECOND, None);
+    assert_eq!(backoff.failures, 2);
+    assert!(until(&backoff) <= 18 * SECOND);
+}
+
+#[test]
 fn what_was_on_its_way_at_the_first_failure_says_nothing_new() {
     let mut backoff = Backoff::new(1);
-    backoff.failed(false, 0, None);
-    let before = until(&backoff);
-    backoff.failed(false, 0, None);
-    backoff.answered(false);
-    assert_eq!((backoff.failures, backoff.state), (1, State::Paused(before)));
-    backoff.failed(false, 0, Some(Duration::from_secs(9)));
+    let requests = [(); 5].map(|()| backoff.sent(0));
+    backoff.failed(requests[2], 0, None);
+    let before = backoff.state;
+    backoff.failed(requests[1], 0, None);
+    backoff.answered(requests[0]);
+    assert_eq!((backoff.failures, backoff.state), (1, before));
+    backoff.failed(requests[3], 0, Some(Duration::from_secs(9)));
     assert!(until(&backoff) >= 9 * SECOND, "a wait that it asks for counts all the same");
-    backoff.sent();
-    backoff.failed(false, 0, None);
-    backoff.answered(false);
-    assert_eq!((backoff.failures, backoff.state), (1, State::Probing));
+    backoff.sent(0);
+    let before = backoff.state;
+    backoff.failed(requests[4], 0, None);
+    assert_eq!((backoff.failures, backoff.state), (1, before));
+}
+
+#[test]
+fn a_failure_says_nothing_once_a_later_request_was_answered() {
+    let mut backoff = Backoff::new(1);
+    let [first, second, third] = [(); 3].map(|()| backoff.sent(0));
+    backoff.answered(second);
+    backoff.failed(first, 5 * SECOND, None);
+    assert!(backoff.is_open());
+    backoff.failed(third, 5 * SECOND, None);
+    assert!(!backoff.is_open());
 }

@@ -18,8 +18,8 @@ const LONGEST_DRAIN: u64 = 300_000_000_000;
 /// A batch on its way.
 struct Sent {
     batch: Batch,
-    /// Whether it asks if the collector is back.
-    asks: bool,
+    /// Its number for [`Backoff`].
+    request: u64,
 }
 
 /// Queues spans and keeps the books of their delivery. It makes no calls itself: the host asks
@@ -134,33 +134,33 @@ impl Exporter {
         self.encoder.content_encoding()
     }
 
-    /// The batch is on its way under this token.
-    pub fn sent(&mut self, token: u32, batch: Batch, stats: &mut Stats) {
+    /// The batch left at `now` and is on its way under this token.
+    pub fn sent(&mut self, token: u32, batch: Batch, now: u64, stats: &mut Stats) {
         stats.add(Metric::ExportRequests, 1);
-        let asks = self.backoff.sent();
-        self.in_flight.insert(token, Sent { batch, asks });
+        let request = self.backoff.sent(now);
+        self.in_flight.insert(token, Sent { batch, request });
     }
 
     /// The batch could not be sent at `now`: there is no such cluster, or no host in it.
     pub fn unsent(&mut self, batch: Batch, now: u64, stats: &mut Stats) {
         stats.add(Metric::ExportFailures, 1);
         self.queue.give_back_unseen(batch);
-        let asks = self.backoff.sent();
-        self.backoff.failed(asks, now, None);
+        let request = self.backoff.sent(now);
+        self.backoff.failed(request, now, None);
     }
 
     /// The collector answered the call with this token at `now`. A token that is not ours is
     /// ignored.
     pub fn answered(&mut self, token: u32, answer: Answer, now: u64, stats: &mut Stats) {
-        let Some(Sent { batch, asks }) = self.in_flight.remove(&token) else {
+        let Some(Sent { batch, request }) = self.in_flight.remove(&token) else {
             return;
         };
         if !matches!(answer, Answer::Accepted { .. }) {
             stats.add(Metric::ExportFailures, 1);
         }
         match answer {
-            Answer::Later { after } => self.backoff.failed(asks, now, after),
-            _ => self.backoff.answered(asks),
+            Answer::Later { after } => self.backoff.failed(request, now, after),
+            _ => self.backoff.answered(request),
         }
         match answer {
             Answer::Accepted { rejected } => self.leave(&batch, rejected, stats),

@@ -118,7 +118,7 @@ impl Running {
         let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
             match self.collector.call(exporter, &body) {
-                Ok(token) => exporter.sent(token, batch, stats),
+                Ok(token) => exporter.sent(token, batch, now, stats),
                 Err(reason) => {
                     exporter.unsent(batch, now, stats);
                     log_failure(&mut self.unsent_log, &self.collector, reason, WAIT, now);
