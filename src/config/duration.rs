@@ -5,20 +5,24 @@ use std::time::Duration;
 /// The duration that `text` writes: `1.5s` is one, `5`, `-1s` and `5 parsecs` are none.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let seconds_per_unit = match text.get(digits.len()..)? {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
+    let unit = match text.get(digits.len()..)? {
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_mins(1),
         _ => return None,
     };
-    // Signs and exponents would pass f64's parser.
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if !plain(whole) || !plain(fraction) {
         return None;
     }
-    let seconds = digits.parse::<f64>().ok()? * seconds_per_unit;
-    Duration::try_from_secs_f64(seconds).ok()
+    let whole = unit.checked_mul(whole.parse().ok()?)?;
+    // Digit by digit, as far as there are nanoseconds.
+    let mut part = unit;
+    fraction.bytes().try_fold(whole, |sum, digit| {
+        part /= 10;
+        sum.checked_add(part * u32::from(digit - b'0'))
+    })
 }
 
 #[cfg(test)]

@@ -133,6 +133,68 @@ fn write_value(json: &mut String, value: &Value) {
         }
         Value::Null => json.push_str("null"),
         Value::Bool(yes) => json.push_str(if *yes { "true" } else { "false" }),
-        Value::Number(number) => json.push_str(&number.to_string()),
+        Value::Number(number) => json.push_str(&match (number.as_i64(), number.as_u64()) {
+            (Some(whole), _) => whole.to_string(),
+            (_, Some(whole)) => whole.to_string(),
+            _ => decimal(number.as_f64().unwrap_or(f64::NAN)),
+        }),
+    }
+}
+
+/// A number as a message may repeat it, to seven digits or so: `140.5`, `1e+300`. The standard library's own
+/// writing of floats, exact to the last bit, would be 21 kB of the module.
+pub(super) fn decimal(number: f64) -> String {
+    let sign = if number.is_sign_negative() { "-" } else { "" };
+    let mut size = number.abs();
+    if !size.is_finite() {
+        return if size.is_nan() { "NaN".to_owned() } else { format!("{sign}inf") };
+    }
+    let mut exponent = 0;
+    while size >= 1e9 || (exponent > 0 && size >= 10.0) {
+        size /= 10.0;
+        exponent += 1;
+    }
+    while size > 0.0 && (size < 1e-6 || (exponent < 0 && size < 1.0)) {
+        size *= 10.0;
+        exponent -= 1;
+    }
+    let millionths = (size * 1e6).round() as u64;
+    let (whole, fraction) = (millionths / 1_000_000, millionths % 1_000_000);
+    let mut text = format!("{sign}{whole}.{fraction:06}");
+    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    match exponent {
+        0 => text,
+        _ => format!("{text}e{exponent:+}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn numbers_are_shown_as_people_write_them() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (140.0, "140"),
+            (-1.5, "-1.5"),
+            (0.1, "0.1"),
+            (99.999_999, "99.999999"),
+            (100.000_001, "100.000001"),
+            (65_536.5, "65536.5"),
+            (999_999_999.0, "999999999"),
+            (1e9, "1e+9"),
+            (1e300, "1e+300"),
+            (1.797_693_134_862_315_7e308, "1.797693e+308"),
+            (-2.5e-9, "-2.5e-9"),
+            (f64::MIN_POSITIVE, "2.225074e-308"),
+            (5e-324, "4.940656e-324"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(decimal(number), expected);
+        }
     }
 }

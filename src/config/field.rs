@@ -166,6 +166,12 @@ impl<'a> Object<'a> {
         names: &'static [&'static str],
         read: impl FnOnce(&Field<'a>) -> Result<T, ConfigError>,
     ) -> Result<Option<T>, ConfigError> {
+        self.given(names)?.map(|field| read(&field)).transpose()
+    }
+
+    /// Apart from [`Self::take`], which there is once for each type and reader.
+    #[inline(never)]
+    fn given(&mut self, names: &'static [&'static str]) -> Result<Option<Field<'a>>, ConfigError> {
         self.asked.push(names);
         let mut given = names.iter().filter_map(|name| Some((*name, self.members.get(*name)?)));
         let Some((name, value)) = given.next() else {
@@ -176,7 +182,7 @@ impl<'a> Object<'a> {
             let path = join(&self.path, other);
             return Err(ConfigError::instead(&path, found, "one of the two"));
         }
-        read(&Field::at(&join(&self.path, name), value)).map(Some)
+        Ok(Some(Field::at(&join(&self.path, name), value)))
     }
 
     /// The same, where there has to be such a value: `wanted` says what it is.
@@ -186,8 +192,12 @@ impl<'a> Object<'a> {
         wanted: &str,
         read: impl FnOnce(&Field<'a>) -> Result<T, ConfigError>,
     ) -> Result<T, ConfigError> {
-        let missing = join(&self.path, names.first().copied().unwrap_or_default());
-        self.take(names, read)?.ok_or_else(|| ConfigError::instead(&missing, "missing", wanted))
+        self.take(names, read)?.ok_or_else(|| self.missing(names, wanted))
+    }
+
+    fn missing(&self, names: &'static [&'static str], wanted: &str) -> ConfigError {
+        let path = join(&self.path, names.first().copied().unwrap_or_default());
+        ConfigError::instead(&path, "missing", wanted)
     }
 
     /// Refuses keys that nobody asked for.

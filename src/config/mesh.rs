@@ -1,8 +1,10 @@
 //! What Istio's mesh configuration says, as the proxy's node metadata has it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::error::{ConfigError, echo};
+use super::error::{ConfigError, decimal, echo};
 use super::field::{Field, join};
 use super::plugin::MAX_TAG_LENGTH;
 use super::{CustomTag, Percentage, custom_tag};
@@ -68,7 +70,7 @@ fn number<T>(
 ) -> Result<T, ConfigError> {
     let double = <[u8; 8]>::try_from(bytes).map(f64::from_le_bytes);
     let found = || match double {
-        Ok(number) => number.to_string(),
+        Ok(number) => decimal(number),
         Err(_) => text(bytes),
     };
     double.ok().and_then(read).ok_or_else(|| ConfigError::is_not(path, found(), kind))
@@ -81,12 +83,16 @@ fn length(number: f64) -> Option<usize> {
 
 /// The tags that can be read; each that cannot is one error, and so are those over the limit.
 fn custom_tags(bytes: &[u8], errors: &mut Vec<ConfigError>) -> Vec<CustomTag> {
-    let Some(mut entries) = pairs::parse(bytes) else {
+    let Some(pairs) = pairs::parse(bytes) else {
         errors.push(ConfigError::is_not(CUSTOM_TAGS, text(bytes), "a map"));
         return Vec::new();
     };
     // Sorted, so that all workers of a proxy keep the same tags of too many.
-    entries.sort_unstable();
+    let mut entries = BTreeMap::new();
+    for (name, value) in pairs {
+        let least = entries.entry(name).or_insert(value);
+        *least = value.min(least);
+    }
     if entries.len() > custom_tag::MAX_TAGS {
         let found = format!("{} entries", entries.len());
         let allowed = format!("at most {}", custom_tag::MAX_TAGS);
@@ -97,6 +103,7 @@ fn custom_tags(bytes: &[u8], errors: &mut Vec<ConfigError>) -> Vec<CustomTag> {
         let name = String::from_utf8_lossy(name);
         let value = tag_value(value);
         match custom_tag::read(&name, &Field::at(&join(CUSTOM_TAGS, &name), &value)) {
+            // Of names that are not UTF-8 several may look the same.
             Ok(tag) if tags.last().is_some_and(|last| last.name == tag.name) => {}
             Ok(tag) => tags.push(tag),
             Err(error) => errors.push(error),
@@ -114,10 +121,10 @@ fn object(bytes: &[u8], member: impl Fn(&[u8]) -> Value) -> Value {
     let Some(pairs) = pairs::parse(bytes) else {
         return string(bytes);
     };
-    let members: Map<String, Value> = pairs
-        .into_iter()
-        .map(|(key, value)| (String::from_utf8_lossy(key).into_owned(), member(value)))
-        .collect();
+    let mut members = Map::new();
+    for (key, value) in pairs {
+        members.insert(String::from_utf8_lossy(key).into_owned(), member(value));
+    }
     Value::Object(members)
 }
 

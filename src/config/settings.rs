@@ -112,7 +112,10 @@ pub fn settings(plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
 
 /// Both lists by name; of two tags with one name, the one in `stronger`.
 fn merged(weaker: &[CustomTag], stronger: &[CustomTag]) -> Vec<CustomTag> {
-    let by_name: BTreeMap<&str, &CustomTag> =
-        weaker.iter().chain(stronger).map(|tag| (tag.name.as_str(), tag)).collect();
+    let mut by_name = BTreeMap::new();
+    // One by one: collecting sorts them first, by 6 kB of code.
+    for tag in weaker.iter().chain(stronger) {
+        by_name.insert(tag.name.as_str(), tag);
+    }
     by_name.into_values().cloned().collect()
 }
