@@ -8,10 +8,11 @@
 //! tests read with them.
 
 use super::Encoder;
-use super::protobuf::{Message, delimited_size, varint_size};
+use super::attributes::Attributes;
+use super::protobuf::{Message, delimited_size};
 use super::semantic_conventions as conventions;
 use crate::attributes::Resource;
-use crate::trace::{Link, Span, SpanKind, Tag};
+use crate::trace::{Link, Span, SpanKind};
 
 /// The numbers of the fields, by message.
 mod field {
@@ -57,18 +58,6 @@ mod field {
     pub mod status {
         pub const MESSAGE: u32 = 2;
         pub const CODE: u32 = 3;
-    }
-    pub mod key_value {
-        pub const KEY: u32 = 1;
-        pub const VALUE: u32 = 2;
-    }
-    pub mod any_value {
-        pub const STRING: u32 = 1;
-        pub const INT: u32 = 3;
-        pub const ARRAY: u32 = 5;
-    }
-    pub mod array_value {
-        pub const VALUES: u32 = 1;
     }
 }
 
@@ -204,79 +193,6 @@ fn link(link: &Link) -> Message {
     message.bytes(field::link::SPAN_ID, &link.span_id.value().to_be_bytes());
     message.fixed32(field::link::FLAGS, HAS_IS_REMOTE | IS_REMOTE);
     message
-}
-
-/// Attributes on their way into a message. One with an empty value is left out, and so is one in
-/// whose place the operator has put a tag.
-pub(super) struct Attributes<'a> {
-    message: &'a mut Message,
-    field: u32,
-    replaced: &'a [Tag<'a>],
-}
-
-impl Attributes<'_> {
-    /// Text.
-    pub(super) fn string(&mut self, key: &str, value: &str) {
-        if !self.leaves_out(key, value) {
-            self.write_string(key, value);
-        }
-    }
-
-    /// Text, where there is some.
-    pub(super) fn string_if(&mut self, key: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.string(key, value);
-        }
-    }
-
-    /// A whole number.
-    pub(super) fn integer(&mut self, key: &str, value: u64) {
-        if !self.leaves_out(key, "0") {
-            let any = 1 + varint_size(value);
-            self.begin(key, any);
-            self.message.varint(field::any_value::INT, value);
-        }
-    }
-
-    /// A header's value, as a list of one, as the conventions have it.
-    pub(super) fn header(&mut self, key: &str, value: Option<&str>) {
-        let Some(value) = value.filter(|value| !self.leaves_out(key, value)) else {
-            return;
-        };
-        let element = delimited_size(value.len());
-        let array = delimited_size(element);
-        self.begin(key, delimited_size(array));
-        self.message.length(field::any_value::ARRAY, array);
-        self.message.length(field::array_value::VALUES, element);
-        self.message.bytes(field::any_value::STRING, value.as_bytes());
-    }
-
-    /// What the operator wants besides.
-    pub(super) fn custom(&mut self, tags: &[Tag]) {
-        for (name, value) in tags.iter().filter(|(_, value)| !value.is_empty()) {
-            self.write_string(name, value);
-        }
-    }
-
-    #[inline(never)]
-    fn leaves_out(&self, key: &str, value: &str) -> bool {
-        let replaced = || self.replaced.iter().any(|(name, own)| *name == key && !own.is_empty());
-        value.is_empty() || replaced()
-    }
-
-    #[inline(never)]
-    fn write_string(&mut self, key: &str, value: &str) {
-        self.begin(key, delimited_size(value.len()));
-        self.message.bytes(field::any_value::STRING, value.as_bytes());
-    }
-
-    /// A `KeyValue` up to the value, an `AnyValue` of so many bytes, which have to follow.
-    #[inline(never)]
-    fn begin(&mut self, key: &str, any: usize) {
-        self.message.length(self.field, delimited_size(key.len()) + delimited_size(any));
-        self.message.bytes(field::key_value::KEY, key.as_bytes());
-        self.message.length(field::key_value::VALUE, any);
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>,
 //! <https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/>
 
-use super::otlp::Attributes;
+use super::attributes::Attributes;
 use crate::attributes::{Kubernetes, Resource};
 use crate::trace::{GrpcRequest, Span, SpanKind};
 use std::borrow::Cow;
