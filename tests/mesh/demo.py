@@ -23,14 +23,13 @@ from rich.text import Text
 from . import waterfall
 from .backends import BACKENDS, Backend, start_backend
 from .browser import BrowserFailed
+from .cache import PartMissing
 from .config import MODULE, load, plugin_configuration
-from .jaeger import JaegerMissing
 from .processes import ProcessFailed, end_with_parent, new_run_folder
 from .requests import Connection
 from .topology import SPANS_A_TRACE, Mesh
 from .tracers import TRACERS
 from .verdict import Verdict, judge, sampled_trace
-from .zipkin import ZipkinMissing
 from .zipkin_page import take_pictures
 
 _ARRIVAL_TIMEOUT = 20.0
@@ -212,7 +211,7 @@ def main() -> int:
         code = 0 if options.keep else 128 + signal.SIGINT
     except SystemExit as asked_to_end:
         code = int(asked_to_end.code or 0)
-    except (ProcessFailed, ZipkinMissing, JaegerMissing, BrowserFailed) as error:
+    except (ProcessFailed, PartMissing, BrowserFailed) as error:
         console.print(Text(str(error), style="red"), soft_wrap=True)
     finally:
         if code == 1:

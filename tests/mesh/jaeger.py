@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 import http.client
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterable
@@ -19,47 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from .config import REPOSITORY
-from .processes import Process
+from .go_program import GoProgram
+from .processes import Process, free_ports
 from .receiver import Span
-from .zipkin import cache_folder
 
-MODULE = REPOSITORY / "tests" / "jaeger"
-PROGRAM = "github.com/jaegertracing/jaeger/cmd/all-in-one"
+PROGRAM = GoProgram(
+    "jaeger", "JAEGER", REPOSITORY / "tests" / "jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"
+)
 _SAVED = re.compile(r'^jaeger_collector_spans_saved_by_svc_total\{[^}]*result="ok"[^}]*\} (\S+)$', re.MULTILINE)
-
-
-class JaegerMissing(RuntimeError):
-    """Jaeger cannot be run here; the message is one line that says what to do."""
-
-
-def jaeger_program() -> str:
-    """The program: `JAEGER`, the cached one, or built, which takes minutes the first time."""
-    given = os.environ.get("JAEGER")
-    if given:
-        if not Path(given).is_file():
-            raise JaegerMissing(f"JAEGER={given}: there is no such file")
-        return given
-    sums = b"".join((MODULE / name).read_bytes() for name in ("go.mod", "go.sum"))
-    cached = cache_folder() / f"jaeger-{hashlib.sha256(sums).hexdigest()[:16]}"
-    if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-            # Only a whole program ever gets the cached name.
-            os.replace(_build(Path(folder) / "jaeger"), cached)
-    return str(cached)
-
-
-def _build(program: Path) -> Path:
-    go = shutil.which("go")
-    if go is None:
-        raise JaegerMissing("Jaeger is built with Go 1.24 or later: install it (https://go.dev/dl), or set JAEGER")
-    # go.sum has the checksum of every part.
-    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(program), PROGRAM]
-    done = subprocess.run(command, cwd=MODULE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0:
-        last = (done.stdout.strip().splitlines() or ["go build failed"])[-1]
-        raise JaegerMissing(f"could not build {PROGRAM} ({last}); set JAEGER to the program of Jaeger 1.76 all-in-one")
-    return program
 
 
 class Jaeger:
@@ -77,8 +38,8 @@ class Jaeger:
             "collector-grpc": "collector.grpc-server.host-port",
         }
         # Jaeger does not say which port it got for 0, so free ones are chosen just before it starts.
-        self.ports = dict(zip(flags, _free_ports(len(flags)), strict=True))
-        command = [jaeger_program(), *(f"--{flag}=127.0.0.1:{self.ports[name]}" for name, flag in flags.items())]
+        self.ports = dict(zip(flags, free_ports(len(flags)), strict=True))
+        command = [PROGRAM.path(), *(f"--{flag}=127.0.0.1:{self.ports[name]}" for name, flag in flags.items())]
         self.process = Process("jaeger", command, folder, {"SPAN_STORAGE_TYPE": "memory"})
         try:
             self.process.wait_until(self._is_up, timeout=60, what="up")
@@ -161,11 +122,3 @@ def _span(span: dict[str, Any], process: dict[str, Any]) -> Span:
         # As in Zipkin every value is text.
         "tags": {key: value if isinstance(value, str) else json.dumps(value) for key, value in tags.items()},
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in free]
-    for one in free:
-        one.close()
-    return ports

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,50 +11,14 @@ import yaml
 
 from .config import REPOSITORY
 from .envoy import wait_for
-from .processes import Process
+from .go_program import GoProgram
+from .processes import Process, free_ports
 from .receiver import Span
-from .zipkin import cache_folder
 
-MODULE = REPOSITORY / "tests" / "collector"
+PROGRAM = GoProgram("collector", "OTEL_COLLECTOR", REPOSITORY / "tests" / "collector")
 READY = "Everything is ready. Begin running and processing data."
 # By number, as in OTLP.
 _KINDS = {2: "SERVER", 3: "CLIENT"}
-
-
-class CollectorMissing(RuntimeError):
-    """The Collector cannot be run here; the message is one line that says what to do."""
-
-
-def collector_program() -> str:
-    """The program: `OTEL_COLLECTOR`, the cached one, or built, which takes a minute the first time."""
-    given = os.environ.get("OTEL_COLLECTOR")
-    if given:
-        if not Path(given).is_file():
-            raise CollectorMissing(f"OTEL_COLLECTOR={given}: there is no such file")
-        return given
-    sources = b"".join((MODULE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
-    cached = cache_folder() / f"collector-{hashlib.sha256(sources).hexdigest()[:16]}"
-    if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-            # Only a whole program ever gets the cached name.
-            os.replace(_build(Path(folder) / "collector"), cached)
-    return str(cached)
-
-
-def _build(program: Path) -> Path:
-    go = shutil.which("go")
-    if go is None:
-        raise CollectorMissing(
-            "the Collector is built with Go 1.24 or later: install it (https://go.dev/dl), or set OTEL_COLLECTOR"
-        )
-    # go.sum has the checksum of every part.
-    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(program), "."]
-    done = subprocess.run(command, cwd=MODULE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode != 0:
-        last = (done.stdout.strip().splitlines() or ["go build failed"])[-1]
-        raise CollectorMissing(f"could not build the Collector ({last}); set OTEL_COLLECTOR to one of version 0.140")
-    return program
 
 
 class Collector:
@@ -68,11 +26,11 @@ class Collector:
 
     def __init__(self, name: str, folder: Path) -> None:
         # It does not say which port it got for 0, so free ones are chosen just before it starts.
-        self.ports = dict(zip(("zipkin", "http/protobuf", "grpc"), _free_ports(3), strict=True))
+        self.ports = dict(zip(("zipkin", "http/protobuf", "grpc"), free_ports(3), strict=True))
         self._file = folder / f"{name}-spans.json"
         config = folder / f"{name}.yaml"
         config.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
-        self.process = Process(name, [collector_program(), "--config", str(config)], folder)
+        self.process = Process(name, [PROGRAM.path(), "--config", str(config)], folder)
         try:
             self.process.wait_until(lambda: READY in self.process.log(), timeout=60)
         except BaseException:
@@ -158,11 +116,3 @@ def _value(value: dict[str, Any]) -> Any:
         return [_value(element) for element in inner["values"]]
     # 64 bits are text in OTLP's JSON.
     return int(inner) if kind == "intValue" else inner
-
-
-def _free_ports(count: int) -> list[int]:
-    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in free]
-    for one in free:
-        one.close()
-    return ports

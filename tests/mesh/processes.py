@@ -53,6 +53,15 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that were free just now, for a program that does not say which it got for 0."""
+    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in free]
+    for one in free:
+        one.close()
+    return ports
+
+
 class Process:
     """One running program with its log file."""
 

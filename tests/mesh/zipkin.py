@@ -8,16 +8,15 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .processes import Process
+from .cache import PartMissing, cached, given
+from .processes import Process, free_ports
 
 VERSION = "3.5.1"
 SHA256 = "7ac633a6832647e71e50012a5e3e91fbc7054414955261724526030faf271d8d"
@@ -25,34 +24,17 @@ COORDINATES = f"io.zipkin:zipkin-server:{VERSION}:jar:exec"
 _JAR_NAME = f"zipkin-server-{VERSION}-exec.jar"
 
 
-class ZipkinMissing(RuntimeError):
-    """Zipkin cannot be run here; the message is one line that says what to do."""
-
-
-def cache_folder() -> Path:
-    """Where fetched parts are kept: `MESHSPAN_CACHE`, shared by all checkouts."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "meshspan"
-    return Path(os.environ.get("MESHSPAN_CACHE") or default)
-
-
 def zipkin_jar() -> Path:
     """The server's jar: `ZIPKIN_JAR`, the cached one, or fetched from Maven Central."""
-    given = os.environ.get("ZIPKIN_JAR")
-    if given:
-        if not Path(given).is_file():
-            raise ZipkinMissing(f"ZIPKIN_JAR={given}: there is no such file")
-        return Path(given)
-    cached = cache_folder() / _JAR_NAME
-    if not cached.is_file():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-            fetched = _fetch(Path(folder))
-            digest = _sha256(fetched)
-            if digest != SHA256:
-                raise ZipkinMissing(f"{COORDINATES} has sha256 {digest} where {SHA256} is expected")
-            # Only a whole and checked jar ever gets the cached name.
-            os.replace(fetched, cached)
-    return cached
+    return given("ZIPKIN_JAR") or cached(_JAR_NAME, _fetch_checked)
+
+
+def _fetch_checked(folder: Path) -> Path:
+    fetched = _fetch(folder)
+    digest = _sha256(fetched)
+    if digest != SHA256:
+        raise PartMissing(f"{COORDINATES} has sha256 {digest} where {SHA256} is expected")
+    return fetched
 
 
 def _fetch(folder: Path) -> Path:
@@ -61,7 +43,7 @@ def _fetch(folder: Path) -> Path:
     try:
         jar = _fetch_with_maven(maven, folder) if maven else _fetch_with_jgo(folder)
     except Exception as error:  # whatever it was, the user needs the way out
-        raise ZipkinMissing(f"could not fetch {COORDINATES} ({error}); set ZIPKIN_JAR to {_JAR_NAME}") from error
+        raise PartMissing(f"could not fetch {COORDINATES} ({error}); set ZIPKIN_JAR to {_JAR_NAME}") from error
     return jar
 
 
@@ -100,7 +82,7 @@ def java() -> str:
     found = re.search(r'version "(\d+)', said)
     if found is None or int(found.group(1)) < 17:
         what = f"Java {found.group(1)}" if found else "none"
-        raise ZipkinMissing(
+        raise PartMissing(
             f"Zipkin needs Java 17 or later and found {what}: on Debian apt-get install openjdk-17-jre-headless"
         )
     return program
@@ -111,7 +93,7 @@ class Zipkin:
 
     def __init__(self, folder: Path, port: int = 0) -> None:
         # Zipkin cannot take port 0, so a free one is chosen just before it starts.
-        self.port = port or _free_port()
+        self.port = port or free_ports(1)[0]
         command = [java(), "-Xmx512m", "-jar", str(zipkin_jar())]
         environment = {"QUERY_PORT": str(self.port), "STORAGE_TYPE": "mem", "SELF_TRACING_ENABLED": "false"}
         self.process = Process("zipkin", command, folder, environment)
@@ -196,8 +178,3 @@ class Zipkin:
     def stop(self) -> None:
         """End the server; its spans are gone with it."""
         self.process.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
