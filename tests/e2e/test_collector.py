@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 
 from mesh.background import BackgroundLoop
-from mesh.config import Config, clusters
+from mesh.config import Config, clusters, use_http2
 from mesh.envoy import wait_for
+from mesh.grpc_receiver import METHOD, OtlpGrpcReceiver
+from mesh.http2 import grpc_request
 from mesh.otel_collector import Collector
 from mesh.otlp_receiver import OtlpReceiver
 from mesh.receiver import Receiver, Span
 from mesh.single import HOSTS, SingleProxy
 
-PROTOCOLS = ("zipkin", "http/protobuf")
-WAYS = [(protocol, compression) for protocol in PROTOCOLS for compression in ("none", "gzip")]
+PROTOCOLS = ("zipkin", "http/protobuf", "grpc")
+WAYS = [(protocol, "none") for protocol in PROTOCOLS] + [("zipkin", "gzip"), ("http/protobuf", "gzip")]
 CLUSTER = "otel-collector"
 PARENT_ID = "b7ad6b7169203331"
 REQUESTS = 300
@@ -39,7 +41,7 @@ def collector(folder: Path) -> Iterator[Collector]:
     assert faults == []
 
 
-def _to(port: int) -> Callable[[Config], None]:
+def _to(port: int, protocol: str) -> Callable[[Config], None]:
     """Adds the cluster of a collector at this port of loopback."""
 
     def change(config: Config) -> None:
@@ -47,6 +49,8 @@ def _to(port: int) -> Callable[[Config], None]:
         endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
         load = {"cluster_name": CLUSTER, "endpoints": endpoints}
         clusters(config).append({"name": CLUSTER, "type": "STATIC", "load_assignment": load})
+        if protocol == "grpc":
+            use_http2(config, CLUSTER)
 
     return change
 
@@ -93,7 +97,7 @@ def test_each_of_300_requests_is_the_span_that_it_should_be(
     proxy: Callable[..., SingleProxy], collector: Collector, protocol: str, compression: str
 ) -> None:
     # Outbound, where the upstream sees the span's own id.
-    one = proxy(_plugin(protocol, compression=compression), direction="outbound", concurrency=2, change=_to(collector.ports[protocol]))
+    one = proxy(_plugin(protocol, compression=compression), direction="outbound", concurrency=2, change=_to(collector.ports[protocol], protocol))
     first = _FIRST + WAYS.index((protocol, compression)) * REQUESTS
     sent = _send(one, first, REQUESTS)
     spans = collector.wait_for(_of(sent), REQUESTS)
@@ -129,10 +133,21 @@ class _KeepingOtlp(_Keeping, OtlpReceiver):
     bodies = []
 
 
+class _KeepingGrpc(_Keeping, OtlpGrpcReceiver):
+    bodies = []
+
+
+KEEPING = {"zipkin": _KeepingZipkin, "http/protobuf": _KeepingOtlp, "grpc": _KeepingGrpc}
+
+
 def _post(collector: Collector, protocol: str, receiver: Receiver) -> None:
     """Send the Collector what a receiver of ours got, to the byte."""
     content_type = "application/json" if protocol == "zipkin" else "application/x-protobuf"
     for body in receiver.bodies:  # type: ignore[attr-defined]
+        if protocol == "grpc":
+            answer = grpc_request(collector.ports["grpc"], METHOD, message=body)
+            assert (b"grpc-status", b"0") in answer.trailers
+            continue
         connection = http.client.HTTPConnection("127.0.0.1", collector.ports[protocol], timeout=30)
         connection.request("POST", receiver.path, body, {"content-type": content_type})
         assert connection.getresponse().status == receiver.accepted
@@ -144,9 +159,9 @@ def _post(collector: Collector, protocol: str, receiver: Receiver) -> None:
 def test_it_reads_what_our_own_receiver_reads(
     proxy: Callable[..., SingleProxy], collector: Collector, loop: BackgroundLoop, protocol: str, direction: str
 ) -> None:
-    receiver = (_KeepingZipkin if protocol == "zipkin" else _KeepingOtlp)(loop)
+    receiver = KEEPING[protocol](loop)
     type(receiver).bodies = []
-    one = proxy(_plugin(protocol), direction=direction, change=_to(receiver.port))
+    one = proxy(_plugin(protocol), direction=direction, change=_to(receiver.port, protocol))
     first = _FIRST + 10_000 * (1 + PROTOCOLS.index(protocol)) + (100 if direction == "inbound" else 200)
     sent = _send(one, first, 20)
     ours = {span["id"]: span for span in receiver.wait_for(20)}

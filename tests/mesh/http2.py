@@ -16,6 +16,9 @@ import h2.exceptions
 from .requests import ConnectionEnded, HeaderList, Response, Text, as_bytes
 from .upstream import Answer, RecordedRequest, Upstream
 
+# The largest frame that anyone takes.
+_FRAME = 16_384
+
 
 def _config(client_side: bool) -> h2.config.H2Configuration:
     # Neither checked nor tidied: what a test sends goes out, what comes in is recorded.
@@ -124,8 +127,8 @@ def http2_request(
     connection.initiate_connection()
     head = [(":method", method), (":scheme", "http"), (":authority", host), (":path", path), *headers]
     connection.send_headers(1, _pairs(head), end_stream=not body)
-    if body:
-        connection.send_data(1, body, end_stream=True)
+    for start in range(0, len(body), _FRAME):
+        connection.send_data(1, body[start : start + _FRAME], end_stream=start + _FRAME >= len(body))
     response = Response(0)
     with socket.create_connection(("127.0.0.1", port), timeout) as client:
         client.sendall(connection.data_to_send())
@@ -148,10 +151,12 @@ def http2_request(
             client.sendall(connection.data_to_send())
 
 
-def grpc_request(port: int, path: Text, headers: Iterable[tuple[Text, Text]] = (), **named: Any) -> Response:
-    """Call a gRPC method with an empty message: `grpc_request(port, "/pkg.Service/Method")`."""
+def grpc_request(
+    port: int, path: Text, headers: Iterable[tuple[Text, Text]] = (), message: bytes = b"", **named: Any
+) -> Response:
+    """Call a gRPC method, with an empty message by default: `grpc_request(port, "/pkg.Service/Method")`."""
     grpc = [("content-type", "application/grpc"), ("te", "trailers"), *headers]
-    return http2_request(port, "POST", path, grpc, grpc_message(), **named)
+    return http2_request(port, "POST", path, grpc, grpc_message(message), **named)
 
 
 def _pairs(headers: Iterable[tuple[Text, Text]]) -> HeaderList:
