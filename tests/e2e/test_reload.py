@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import collections
 import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Union
 
 import pytest
-
 from mesh import config as configuration
 from mesh.background import BackgroundLoop
+from mesh.books import Books, dropped, drops, settled
 from mesh.config import Config
 from mesh.ecds import ExtensionConfig, Listeners
 from mesh.envoy import wait_for
-from mesh.load import run_load
+from mesh.load import LoadResult, run_load
 from mesh.receiver import Receiver, Span
 from mesh.requests import Connection, request, request_bytes
 from mesh.single import HOSTS, LISTENERS, SingleProxy
@@ -24,17 +26,23 @@ Proxies = Callable[..., SingleProxy]
 Discovery = Union[ExtensionConfig, Listeners]
 
 DISCOVERIES = {"ecds": ExtensionConfig, "lds": Listeners}
+PROTOCOLS = ("zipkin", "http/protobuf", "grpc")
 
 
-def generation(number: int, interval: str = "60s") -> dict[str, Any]:
+def generation(number: int, protocol: str = "zipkin", interval: str = "60s") -> dict[str, Any]:
     """A configuration that names itself in each span; the spans wait for long."""
     tag = {"generation": {"literal": {"value": str(number)}}}
-    return {"sampling": 100, "customTags": tag, "batch": {"interval": interval}}
+    return {
+        "sampling": 100,
+        "customTags": tag,
+        "batch": {"interval": interval},
+        "collector": {"protocol": protocol},
+    }
 
 
 def generations(spans: list[Span]) -> set[str]:
     """The configurations by which these spans were recorded."""
-    return {span["tags"]["generation"] for span in spans}
+    return {(span.get("tags") or span["attributes"])["generation"] for span in spans}
 
 
 def waiting(one: SingleProxy) -> int:
@@ -58,33 +66,80 @@ def delivered(one: SingleProxy, count: int, timeout: float = 30.0) -> list[Span]
     return spans
 
 
+class Traffic:
+    """Requests to both listeners, one load after the other until it is told to end."""
+
+    def __init__(self, one: SingleProxy, headers: list[tuple[str, str]]) -> None:
+        self._one = one
+        self._requests = {
+            one.envoy.ports[name]: [request_bytes(host=HOSTS[direction], headers=headers)]
+            for direction, name in LISTENERS.items()
+        }
+        self._ended = threading.Event()
+        self._pool = ThreadPoolExecutor()
+
+    def __enter__(self) -> Traffic:
+        self._loads = [self._pool.submit(self._run, port) for port in self._requests]
+        return self
+
+    def _run(self, port: int) -> list[LoadResult]:
+        results = []
+        while not self._ended.is_set():
+            results.append(run_load(port, 100, rate=250, connections=8, requests=self._requests[port]))
+        return results
+
+    def go_on(self, count: int) -> None:
+        """Let so many more requests be recorded."""
+        enough = self._one.stats()["meshspan_spans_sampled"] + count
+        wait_for(lambda: self._one.stats()["meshspan_spans_sampled"] >= enough, 30, f"{count} more requests")
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._pool.shutdown()
+
+    def answered(self) -> int:
+        """How many requests there were; all of them got their answer."""
+        results = [result for load in self._loads for result in load.result()]
+        assert {(*result.statuses, result.failed) for result in results} == {(200, 0)}
+        return sum(result.answered for result in results)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("collector", ["there", "away"])
 @pytest.mark.parametrize("kind", DISCOVERIES)
-@pytest.mark.parametrize("concurrency", [1, 2])
 def test_a_change_under_load_fails_no_request_and_loses_no_span(
-    kind: str, concurrency: int, proxy: Proxies, folder: Path
+    kind: str, collector: str, protocol: str, proxy: Proxies, folder: Path
 ) -> None:
     discovery: Discovery = DISCOVERIES[kind](folder)
-    one = proxy(generation(0), concurrency=concurrency, change=discovery.install)
-    count, changes = 3000, 3
-    changed = 0
-
-    def progress(done: int) -> None:
-        nonlocal changed
-        if changed < changes and done > count * (changed + 1) // (changes + 1):
-            changed += 1
-            discovery.replace(generation(changed))
-
+    one = proxy(generation(0, protocol), concurrency=2, change=both_listeners(discovery))
+    changes = 2
     # Envoy closes the connections of a listener that it replaces, so there each request has its own.
     headers = [("connection", "close")] if kind == "lds" else []
-    requests = [request_bytes(headers=headers)]
-    result = run_load(one.port, count, rate=500, connections=16, requests=requests, progress=progress)
-    assert (result.statuses, result.failed, changed) == ({200: count}, 0, changes)
-    # The last change sends what waits by the one before.
-    discovery.replace(generation(changes + 1, interval="50ms"))
-    spans = delivered(one, count)
+    with Books(one) as books:
+        with Traffic(one, headers) as traffic:
+            for number in range(changes):
+                traffic.go_on(200)
+                failures = one.stats()["meshspan_export_failures"]
+                if collector == "away":
+                    one.receiver.stop()
+                discovery.replace(generation(number + 1, protocol))
+                if collector == "away":
+                    wait_for(lambda: one.stats()["meshspan_export_failures"] > failures, what="a failure")  # noqa: B023
+                    one.receiver.start_again()
+            traffic.go_on(200)
+        count = traffic.answered()
+        # The last change sends what waits by the one before.
+        discovery.replace(generation(changes + 1, protocol, interval="50ms"))
+        stats = settled(one, count, timeout=30)
+    spans = one.receiver.spans
+    assert (stats["meshspan_spans_exported"], dropped(stats)) == (count, drops())
+    assert len({span["id"] for span in spans}) == count
+    # An answer that a stop of the collector broke off left spans with it, and they were sent again.
+    assert collector == "away" or len(spans) == count
     assert generations(spans) == {str(number) for number in range(changes + 1)}
-    newest = max(spans, key=lambda span: span["timestamp"])
-    assert newest["tags"]["generation"] == str(changes)
+    newest = max(spans, key=lambda span: span.get("timestamp") or span["start"])
+    assert generations([newest]) == {str(changes)}
+    assert books.unbalanced == []
 
 
 # Seconds that the request takes; Envoy lets those of a replaced listener live for its drain time, 1 s.
@@ -159,12 +214,7 @@ def test_listeners_that_share_a_virtual_machine_change_together(
     concurrency: int, proxy: Proxies, folder: Path
 ) -> None:
     discovery = Listeners(folder)
-
-    def change(config: Config) -> None:
-        add_outbound(config)
-        discovery.install(config)
-
-    one = proxy(generation(1), concurrency=concurrency, change=change)
+    one = proxy(generation(1), concurrency=concurrency, change=both_listeners(discovery))
     for _ in range(20):
         for direction, name in LISTENERS.items():
             assert request(one.envoy.ports[name], host=HOSTS[direction]).status == 200
@@ -173,6 +223,16 @@ def test_listeners_that_share_a_virtual_machine_change_together(
     spans = delivered(one, 40)
     assert generations(spans) == {"1"}
     assert collections.Counter(span["kind"] for span in spans) == {"SERVER": 20, "CLIENT": 20}
+
+
+def both_listeners(discovery: Discovery) -> Callable[[Config], None]:
+    """Adds the outbound listener, with the very plugin of the inbound one, before it is discovered."""
+
+    def change(config: Config) -> None:
+        add_outbound(config)
+        discovery.install(config)
+
+    return change
 
 
 def add_outbound(config: Config) -> None:
@@ -188,12 +248,7 @@ def add_outbound(config: Config) -> None:
 
 def test_what_waits_outlasts_its_listener_while_another_uses_the_plugin(proxy: Proxies, folder: Path) -> None:
     discovery = Listeners(folder)
-
-    def change(config: Config) -> None:
-        add_outbound(config)
-        discovery.install(config)
-
-    one = proxy(generation(1), change=change)
+    one = proxy(generation(1), change=both_listeners(discovery))
     for _ in range(20):
         assert one.request().status == 200
     wait_until_all_wait(one, 20)
