@@ -97,7 +97,12 @@ def test_each_of_300_requests_is_the_span_that_it_should_be(
     proxy: Callable[..., SingleProxy], collector: Collector, protocol: str, compression: str
 ) -> None:
     # Outbound, where the upstream sees the span's own id.
-    one = proxy(_plugin(protocol, compression=compression), direction="outbound", concurrency=2, change=_to(collector.ports[protocol], protocol))
+    one = proxy(
+        _plugin(protocol, compression=compression),
+        direction="outbound",
+        concurrency=2,
+        change=_to(collector.ports[protocol], protocol),
+    )
     first = _FIRST + WAYS.index((protocol, compression)) * REQUESTS
     sent = _send(one, first, REQUESTS)
     spans = collector.wait_for(_of(sent), REQUESTS)
@@ -189,9 +194,7 @@ def _as_the_collector_translates(span: Span) -> Span:
         "attributes": {
             **span["tags"],
             **_endpoint(span["localEndpoint"], ipv4="net.host.ip", port="net.host.port"),
-            **_endpoint(
-                span["remoteEndpoint"], serviceName="peer.service", ipv4="net.peer.ip", port="net.peer.port"
-            ),
+            **_endpoint(span["remoteEndpoint"], serviceName="peer.service", ipv4="net.peer.ip", port="net.peer.port"),
         },
     }
 

@@ -210,9 +210,7 @@ def test_the_old_configuration_is_let_go_when_its_last_span_is_delivered(proxy: 
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])
-def test_listeners_that_share_a_virtual_machine_change_together(
-    concurrency: int, proxy: Proxies, folder: Path
-) -> None:
+def test_listeners_that_share_a_virtual_machine_change_together(concurrency: int, proxy: Proxies, folder: Path) -> None:
     discovery = Listeners(folder)
     one = proxy(generation(1), concurrency=concurrency, change=both_listeners(discovery))
     for _ in range(20):
