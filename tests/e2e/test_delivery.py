@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -41,13 +40,7 @@ def application(folder: Path) -> Envoy:
 
 def both_directions(config: Config, upstream: int) -> None:
     """Make a proxy's configuration the whole sidecar, inbound and outbound, before this port."""
-    (inbound,) = configuration.listeners(config)
-    outbound = configuration.listeners(configuration.load("dockebi"))[1]
-    outbound["address"] = copy.deepcopy(inbound["address"])
-    config["static_resources"]["listeners"].append(outbound)
-    plugin = next(configuration.wasm_plugins(config))
-    for other in configuration.wasm_plugins(config):
-        other.update(copy.deepcopy(plugin))
+    configuration.add_outbound(config)
     for cluster in configuration.clusters(config):
         if cluster["name"] != "zipkin":
             (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]

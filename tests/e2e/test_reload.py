@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -227,21 +226,10 @@ def both_listeners(discovery: Discovery) -> Callable[[Config], None]:
     """Adds the outbound listener, with the very plugin of the inbound one, before it is discovered."""
 
     def change(config: Config) -> None:
-        add_outbound(config)
+        configuration.add_outbound(config)
         discovery.install(config)
 
     return change
-
-
-def add_outbound(config: Config) -> None:
-    """Add the outbound listener, with the very plugin of the inbound one."""
-    (inbound,) = configuration.listeners(config)
-    outbound = configuration.listeners(configuration.load("dockebi"))[1]
-    outbound["address"] = copy.deepcopy(inbound["address"])
-    configuration.listeners(config).append(outbound)
-    plugin = next(configuration.wasm_plugins(config))
-    for other in configuration.wasm_plugins(config):
-        other.update(copy.deepcopy(plugin))
 
 
 def test_what_waits_outlasts_its_listener_while_another_uses_the_plugin(proxy: Proxies, folder: Path) -> None:

@@ -131,6 +131,18 @@ def merge_node_metadata(config: Config, metadata: Mapping[str, Any]) -> Config:
     return config
 
 
+def add_outbound(config: Config) -> Config:
+    """Beside the inbound listener of a sidecar the outbound one, with the very same plugin."""
+    (inbound,) = listeners(config)
+    outbound = listeners(load("dockebi"))[1]
+    outbound["address"] = copy.deepcopy(inbound["address"])
+    listeners(config).append(outbound)
+    plugin = next(wasm_plugins(config))
+    for other in wasm_plugins(config):
+        other.update(copy.deepcopy(plugin))
+    return config
+
+
 def use_http2(config: Config, *names: str) -> Config:
     """Speak HTTP/2 to these clusters."""
     kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
