@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mesh import config as configuration
 from mesh.books import Books, dropped, drops, imbalance, send, settled
 from mesh.config import Config
@@ -297,14 +295,6 @@ def answer_everything(config: Config) -> None:
         manager["route_config"] = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answer]}]}
 
 
-def resident(one: SingleProxy) -> int:
-    """The bytes of memory that Envoy takes."""
-    status = Path(f"/proc/{one.envoy.pid}/status").read_text(encoding="ascii")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) * 1024
-
-
 DEAD = {
     "refuses, drop-newest": (None, "drop-newest"),
     "refuses, drop-oldest": (None, "drop-oldest"),
@@ -332,7 +322,7 @@ def test_128_mb_of_spans_cost_no_more_memory_than_the_queue_may_take(
     requests = [request_bytes(headers=[("x-padding", "x" * (span - 1000 + number))]) for number in range(50)]
     send(one, 2000)
     settled(one, 2000)
-    before = resident(one)
+    before = one.envoy.resident()
     if faults is None:
         one.receiver.stop()
     else:
@@ -347,4 +337,4 @@ def test_128_mb_of_spans_cost_no_more_memory_than_the_queue_may_take(
     assert dropped(stats) == drops(queue_full=count - stats["meshspan_queue_spans"])
     # The bodies: one in the module, and in Envoy one of each request that is under way.
     bodies = (1 + 4) * batch * span
-    assert resident(one) - before <= most + bodies + 4 * MIB
+    assert one.envoy.resident() - before <= most + bodies + 4 * MIB

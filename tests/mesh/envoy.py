@@ -129,6 +129,13 @@ class Envoy:
         """The module's own metrics, without Envoy's `wasmcustom.` before the name."""
         return {name.split(".", 1)[1]: value for name, value in self.stats("wasmcustom.").items()}
 
+    def resident(self) -> int:
+        """The bytes of memory that it takes."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) * 1024
+
     def prometheus(self) -> str:
         """What a Prometheus scrape gets."""
         return self.admin("/stats/prometheus")
@@ -163,9 +170,7 @@ def validate(name: str, config: Config, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def wait_for(
-    condition: Callable[[], T], timeout: float = 10.0, what: str = "the condition", step: float = 0.02
-) -> T:
+def wait_for(condition: Callable[[], T], timeout: float = 10.0, what: str = "the condition", step: float = 0.02) -> T:
     """Poll `condition()` every `step` s until it is true and return what it gave; fails after `timeout` s."""
     deadline = time.monotonic() + timeout
     while True:

@@ -29,8 +29,8 @@ Headers = list[tuple[str, str]]
 class GrpcFaults(Faults):
     """What a gRPC server can do besides; `status` is HTTP's."""
 
-    # An error's `grpc-status`, the `grpc-message` and other trailers with it.
-    grpc_status: int | None = None
+    # A `grpc-status`, the `grpc-message` and other trailers with it.
+    grpc_status: int | str | None = None
     message: str = ""
     trailers: tuple[tuple[str, str], ...] = ()
     # Whether the error comes in the headers, without a message and trailers.
@@ -161,10 +161,9 @@ class _Connection(asyncio.Protocol):
         if faults.close:
             return self._transport.abort()
         if faults.raw is not None:
+            # All is sent before the close.
             self._transport.write(faults.raw)
-            # The bytes have to be read before the close is seen.
-            await asyncio.sleep(0.05)
-            return self._transport.abort()
+            return self._transport.close()
         too_large = faults.max_body is not None and len(call.body) > faults.max_body
         if faults.status >= 300 or too_large:
             self._receiver.note(call, [], [])

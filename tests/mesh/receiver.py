@@ -85,8 +85,9 @@ class Faults:
     delay: float = 0.0
     # Close the connection without an answer.
     close: bool = False
-    # These bytes instead of an answer, then a close.
+    # These bytes instead of an answer, then a close; and the same before the body is read.
     raw: bytes | None = None
+    early: bytes | None = None
     # The `retry-after` of a refusal.
     retry_after: str | None = None
     # 413 for bodies that are larger.
@@ -150,6 +151,12 @@ class Receiver:
     async def _take(self, request: web.Request) -> web.StreamResponse:
         self._under_way += 1
         try:
+            early = self.faults.early
+            if early is not None and request.transport is not None:
+                request.transport.write(early)
+                await request.read()
+                request.transport.close()
+                return web.Response()
             return await self._answer(request, await request.read(), self._under_way)
         finally:
             self._under_way -= 1
@@ -165,10 +172,9 @@ class Receiver:
                 request.transport.abort()
                 return web.Response()
             if faults.raw is not None and request.transport is not None:
+                # All is sent before the close.
                 request.transport.write(faults.raw)
-                # The bytes have to be read before the close is seen.
-                await asyncio.sleep(0.05)
-                request.transport.abort()
+                request.transport.close()
                 return web.Response()
             too_large = faults.max_body is not None and len(body) > faults.max_body
             if faults.status >= 300 or too_large:
@@ -179,9 +185,7 @@ class Receiver:
         self._note(request, body, at_once, spans, errors)
         return web.Response(status=400 if errors else self.accepted, body=faults.response)
 
-    def _note(
-        self, request: web.Request, body: bytes, at_once: int, spans: list[Span], errors: list[str]
-    ) -> None:
+    def _note(self, request: web.Request, body: bytes, at_once: int, spans: list[Span], errors: list[str]) -> None:
         with self._changed:
             noted = Request(time.time(), request.headers, request.path, len(body), len(spans), at_once)
             self._received.requests.append(noted)
