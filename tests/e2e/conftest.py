@@ -13,6 +13,7 @@ from mesh.config import MODULE, PluginConfiguration
 from mesh.processes import new_run_folder
 from mesh.single import SingleProxy
 from mesh.topology import Mesh
+from mesh.zipkin import Zipkin
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -51,6 +52,16 @@ def mesh(folder: Path) -> Iterator[Mesh]:
     with Mesh(sampling=100, folder=folder) as mesh:
         yield mesh
         assert mesh.receiver is not None and mesh.receiver.errors == []
+
+
+@pytest.fixture(scope="session")
+def zipkin(folder: Path) -> Iterator[Zipkin]:
+    """One real Zipkin for the whole session; tests go by their trace ids and by time."""
+    server = Zipkin(folder)
+    yield server
+    dropped = server.dropped_messages()
+    server.stop()
+    assert dropped == 0
 
 
 @pytest.fixture

@@ -87,14 +87,11 @@ class RealZipkin:
         self._zipkin = Zipkin(folder)
         self.port = self._zipkin.port
         self.span_count = self._zipkin.span_count
+        self.edges = self._zipkin.edges
         self.trace_url = self._zipkin.trace_url
 
     def spans(self, trace_ids: Iterable[str]) -> list[Span]:
         return self._zipkin.many(trace_ids)
-
-    def edges(self) -> collections.Counter[tuple[str, str]]:
-        links = self._zipkin.dependencies()
-        return collections.Counter({(link["parent"], link["child"]): link["callCount"] for link in links})
 
     def errors(self) -> list[str]:
         dropped = self._zipkin.dropped_messages()

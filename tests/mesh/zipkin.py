@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import http.client
 import json
@@ -161,6 +162,10 @@ class Zipkin:
         end = int(time.time() * 1000) + 60_000
         lookback = 3_600_000 if since is None else end - int(since * 1000)
         return self._get("/api/v2/dependencies", endTs=end, lookback=lookback)
+
+    def edges(self) -> collections.Counter[tuple[str, str]]:
+        """The service graph of the last hour."""
+        return collections.Counter({(one["parent"], one["child"]): one["callCount"] for one in self.dependencies()})
 
     def names(self, what: str, **query: Any) -> set[str]:
         """What it can be searched by: `services`, or of a serviceName `spans` or `remoteServices`."""
