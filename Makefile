@@ -82,7 +82,7 @@ unit: ## the unit tests
 
 .PHONY: e2e
 e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
-	@$(RUN) -m pytest $(or $(PYTEST),tests/e2e)
+	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile tests/e2e)
 
 .PHONY: w3c
 w3c: build $(VENV)/whole ## the W3C's own suite, which you clone: SUITE=/path/to/trace-context

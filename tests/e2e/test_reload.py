@@ -123,7 +123,7 @@ def test_a_change_under_load_fails_no_request_and_loses_no_span(
                     one.receiver.stop()
                 discovery.replace(generation(number + 1, protocol))
                 if collector == "away":
-                    wait_for(lambda: one.stats()["meshspan_export_failures"] > failures, what="a failure")  # noqa: B023
+                    wait_for(lambda: one.stats()["meshspan_export_failures"] > failures, what="a failure")
                     one.receiver.start_again()
             traffic.go_on(200)
         count = traffic.answered()
