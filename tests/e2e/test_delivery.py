@@ -55,7 +55,9 @@ def test_every_span_is_delivered_once_at_2000_requests_a_second_for_30_seconds(
     try:
         one = proxy('{"sampling": 100}', concurrency=concurrency, change=lambda c: both_directions(c, behind.port))
         count = 30_000
-        jobs = [(one.envoy.ports[name], [request_bytes(host=HOSTS[direction])]) for direction, name in LISTENERS.items()]
+        jobs = [
+            (one.envoy.ports[name], [request_bytes(host=HOSTS[direction])]) for direction, name in LISTENERS.items()
+        ]
         with Books(one) as books, ThreadPoolExecutor() as pool:
             # A machine that cannot keep the pace sends the same requests in more time.
             loads = [pool.submit(run_load, port, count, 1000, 16, requests) for port, requests in jobs]

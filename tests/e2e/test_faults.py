@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mesh import config as configuration
 from mesh.books import Books, dropped, drops, imbalance, send, settled
 from mesh.config import Config

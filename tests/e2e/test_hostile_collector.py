@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
 from mesh.books import Books, dropped, drops, imbalance, send, settled
 from mesh.envoy import wait_for
 from mesh.grpc_receiver import GrpcFaults

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from mesh.envoy import wait_for
 from mesh.jaeger import Jaeger
 from mesh.receiver import Span

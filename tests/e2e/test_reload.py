@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Union
 
 import pytest
+
 from mesh import config as configuration
 from mesh.background import BackgroundLoop
 from mesh.books import Books, dropped, drops, settled

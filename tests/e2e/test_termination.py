@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from mesh.books import dropped, drops, send, settled
 from mesh.config import add_outbound
 from mesh.requests import request
