@@ -136,7 +136,8 @@ def test_a_browser_goes_with_the_killed_one_who_started_it(runs: list[Run], tmp_
     run = Run([sys.executable, "-c", _WAITING_BROWSER, str(tmp_path)], tmp_path)
     runs.append(run)
     run.wait_until_printed("open")
-    assert _chromiums(tmp_path)
+    # A process that is changing its title shows none for a moment.
+    wait_for(lambda: _chromiums(tmp_path), GONE, "the browser's processes")
     run.child.kill()
     run.child.wait(GONE)
     wait_for(lambda: not _chromiums(tmp_path), GONE, "the end of the browser")
