@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mesh.background import BackgroundLoop
+from mesh.books import dropped, drops, settled
 from mesh.config import Config, clusters, use_http2
 from mesh.envoy import wait_for
 from mesh.grpc_receiver import METHOD, OtlpGrpcReceiver
@@ -73,12 +74,12 @@ class Sent:
     span_ids: dict[str, str] = field(default_factory=dict)
 
 
-def _send(proxy: SingleProxy, first: int, count: int) -> Sent:
+def _send(proxy: SingleProxy, first: int, count: int, more: list[tuple[str, str]] | None = None) -> Sent:
     """Requests with trace ids from `first` on, over one connection."""
     sent = Sent(time.time_ns())
     with proxy.connection() as connection:
         for number in range(count):
-            headers = [("traceparent", f"00-{first + number:032x}-{PARENT_ID}-01"), ("x-account-id", f"a{number}")]
+            headers = [("traceparent", f"00-{first + number:032x}-{PARENT_ID}-01"), ("x-account-id", f"a{number}"), *(more or [])]
             connection.request("GET", f"/accounts/{number}?page=2", headers, host=HOSTS[proxy.direction])
     wait_for(lambda: proxy.stats()["meshspan_spans_sampled"] == count, what="the end of every span")
     sent.ended = time.time_ns()
@@ -117,6 +118,23 @@ def test_each_of_300_requests_is_the_span_that_it_should_be(
     assert all(sent.began <= span["start"] < span["end"] <= sent.ended for span in spans)
     stats = one.stats()
     assert (stats["meshspan_spans_exported"], stats["meshspan_export_failures"]) == (REQUESTS, 0)
+
+
+def test_a_message_that_its_grpc_server_finds_too_large_is_sent_in_halves(
+    proxy: Callable[..., SingleProxy], collector: Collector
+) -> None:
+    tags = {"padding": {"header": {"name": "x-padding"}}}
+    # One batch of 1.8 MB, where the Collector takes 1 MiB.
+    limits = {"maxTagLength": 65_536, "batch": {"maxSpans": 60, "interval": "5m"}}
+    one = proxy({**_plugin("grpc"), **limits, "customTags": tags}, change=_to(collector.ports["grpc"], "grpc"))
+    first = _FIRST + 100_000
+    sent = _send(one, first, 60, [("x-padding", "x" * 30_000)])
+    stats = settled(one, 60)
+    assert (stats["meshspan_spans_exported"], dropped(stats)) == (60, drops())
+    assert (stats["meshspan_export_requests"], stats["meshspan_export_failures"]) == (3, 1)
+    assert len(collector.wait_for(_of(sent), 60)) == 60
+    assert "received message larger than max" in one.log()
+    assert "they are sent in halves" in one.log()
 
 
 class _Keeping:

@@ -39,9 +39,11 @@ class Collector:
 
     def _config(self) -> dict[str, Any]:
         endpoints = {protocol: {"endpoint": f"127.0.0.1:{port}"} for protocol, port in self.ports.items()}
+        # As little as can be said here, so that a test can send more.
+        grpc = {**endpoints["grpc"], "max_recv_msg_size_mib": 1}
         receivers = {
             "zipkin": endpoints["zipkin"],
-            "otlp": {"protocols": {"http": endpoints["http/protobuf"], "grpc": endpoints["grpc"]}},
+            "otlp": {"protocols": {"http": endpoints["http/protobuf"], "grpc": grpc}},
         }
         return {
             "receivers": receivers,
