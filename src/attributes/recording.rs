@@ -163,7 +163,8 @@ fn span_name(service: Option<&Service>, request: &HttpRequest) -> String {
 /// The pod's own address: from Istio, else as the connections say. The port is the one that was
 /// called, where it is the pod's.
 fn local(kind: SpanKind, resource: &Resource, address: Option<SocketAddr>) -> Endpoint {
-    let mut endpoint = Endpoint::new(resource.service_name.clone(), address);
+    let own = address.filter(|_| !resource.is_waypoint());
+    let mut endpoint = Endpoint::new(resource.service_name.clone(), own);
     endpoint.ip = resource.ip.or(endpoint.ip);
     if kind == SpanKind::Client {
         endpoint.port = None;

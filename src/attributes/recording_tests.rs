@@ -125,9 +125,11 @@ fn an_error_is_5xx_no_answer_or_a_grpc_status_of_the_servers_fault() {
 fn endpoints_are_this_pod_and_the_other_side() {
     let endpoint = |name: &str, ip: &str, port: Option<u16>| Endpoint { service_name: name.to_owned(), ip: ip.parse().ok(), port };
     let istio = Resource { ip: "10.1.1.1".parse().ok(), ..resource() };
+    let waypoint = Resource { node_id: "waypoint~10.1.1.1~waypoint-1.demo~demo.svc.cluster.local".to_owned(), ..istio.clone() };
     for (name, kind, resource, local, remote) in [
         ("inbound", SpanKind::Server, resource(), endpoint("dockebi.demo", "10.0.0.7", Some(8080)), endpoint("", "10.0.0.9", Some(1234))),
         ("inbound in Istio", SpanKind::Server, istio.clone(), endpoint("dockebi.demo", "10.1.1.1", Some(8080)), endpoint("", "10.0.0.9", Some(1234))),
+        ("a waypoint", SpanKind::Server, waypoint, endpoint("dockebi.demo", "10.1.1.1", None), endpoint("", "10.0.0.9", Some(1234))),
         ("outbound", SpanKind::Client, resource(), endpoint("dockebi.demo", "10.0.0.7", None), endpoint("local", "10.0.0.8", Some(9090))),
         ("outbound in Istio", SpanKind::Client, istio, endpoint("dockebi.demo", "10.1.1.1", None), endpoint("local", "10.0.0.8", Some(9090))),
     ] {

@@ -21,6 +21,14 @@ pub struct Resource {
     pub istio: Option<Istio>,
 }
 
+impl Resource {
+    /// Whether it is Istio's proxy for the services of other pods: what is called is then a
+    /// service's address, and none of its own.
+    pub fn is_waypoint(&self) -> bool {
+        self.node_id.starts_with("waypoint~")
+    }
+}
+
 /// Istio's standard tags.
 /// <https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#Tracing>
 #[derive(Clone, Debug, PartialEq, Eq)]

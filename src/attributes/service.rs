@@ -14,8 +14,9 @@ const MAX_INBOUND_CLUSTERS: usize = 100;
 /// Longest host name, RFC 1035 section 2.3.4.
 const MAX_HOST: usize = 253;
 
-/// Clusters of Istio that catch what has no service.
-const CATCH_ALL_CLUSTERS: [&str; 5] = [
+/// Clusters of Istio that catch what has no service; `encap` is a waypoint's for calls to a pod.
+const CATCH_ALL_CLUSTERS: [&str; 6] = [
+    "encap",
     "PassthroughCluster",
     "BlackHoleCluster",
     "InboundPassthroughCluster",
@@ -189,9 +190,14 @@ mod tests {
                 "inbound-vip|9080|http|reviews.default.svc.cluster.local",
                 Some("reviews.default.svc.cluster.local:9080/*"),
             ),
+            (
+                "inbound-vip|9080|http/v1|reviews.default.svc.cluster.local",
+                Some("reviews.default.svc.cluster.local:9080/*"),
+            ),
             ("outbound|443||api.example.com", Some("api.example.com:443/*")),
             ("dockebi", Some("dockebi/*")),
             ("inbound|9080||", None),
+            ("encap", None),
             ("PassthroughCluster", None),
             ("BlackHoleCluster", None),
             ("InboundPassthroughCluster", None),

@@ -25,9 +25,9 @@ WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 STRING_TYPE = "type.googleapis.com/google.protobuf.StringValue"
 
 
-def load(name: str) -> Config:
-    """Read `envoy/<name>.yaml`."""
-    parsed = yaml.safe_load((ENVOY_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+def load(name: str, folder: Path = ENVOY_FOLDER) -> Config:
+    """Read `<name>.yaml` of `envoy/` or another folder."""
+    parsed = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
     # YAML anchors come back as one shared object; a copy of each lets them differ.
     return json.loads(json.dumps(parsed))
 
@@ -77,7 +77,8 @@ def relocate(config: Config, endpoints: Mapping[Address, Address]) -> Config:
     host name of the compose file by accident.
     """
     for listener in listeners(config):
-        listener["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
+        if "internal_listener" not in listener:
+            listener["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
     for cluster in clusters(config):
         for address in _socket_addresses(cluster.get("load_assignment", {})):
             host, port = endpoints[address["address"], address["port_value"]]

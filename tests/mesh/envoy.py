@@ -95,7 +95,9 @@ class Envoy:
 
     def _listener_ports(self) -> dict[str, int]:
         statuses = json.loads(self.admin("/listeners?format=json")).get("listener_statuses", [])
-        return {status["name"]: status["local_address"]["socket_address"]["port_value"] for status in statuses}
+        addresses = {status["name"]: status["local_address"].get("socket_address") for status in statuses}
+        # An internal listener has no port.
+        return {name: address["port_value"] for name, address in addresses.items() if address}
 
     @property
     def port(self) -> int:

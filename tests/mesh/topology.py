@@ -1,17 +1,18 @@
-"""The whole mesh: gateway -> dockebi -> dockebi-storage, each service with its sidecar."""
+"""The whole mesh: gateway -> [waypoint ->] dockebi -> dockebi-storage, each service with its sidecar."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import config as configuration
+from .ambient import through_hbone
 from .background import BackgroundLoop
-from .config import Address, PluginConfiguration
+from .config import Address, Config, PluginConfiguration
 from .envoy import Envoy
 from .processes import Process, new_run_folder
 from .receiver import Receiver
@@ -19,6 +20,8 @@ from .tracers import set_native_flush, set_tracer
 
 SPANS_A_TRACE = 4
 APPLICATION = Path(__file__).with_name("application.py")
+# Of the service, which no pod has.
+DOCKEBI_ADDRESS = "10.96.0.11:8080"
 STORAGE_URL = "http://dockebi-storage.demo.svc.cluster.local:8080"
 
 
@@ -28,6 +31,8 @@ class Mesh:
     `plugin` is the plugin configuration of all proxies, `plugins` that of some by name.
     `collector_port` is where spans go, by `protocol` (meshspan's); None starts the built-in receiver.
     `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
+    `waypoint` puts one before dockebi, that the gateway reaches through HBONE.
+    `change` edits each Envoy's configuration last, by its name.
     """
 
     def __init__(
@@ -42,6 +47,8 @@ class Mesh:
         failure_policy: str | None = None,
         concurrency: int = 1,
         native_flush: tuple[int, int] = (5, 500),
+        waypoint: bool = False,
+        change: Callable[[str, Config], Any] | None = None,
         folder: Path | None = None,
     ) -> None:
         self.folder = folder or new_run_folder()
@@ -57,6 +64,8 @@ class Mesh:
         self._failure_policy = failure_policy
         self._concurrency = concurrency
         self._native_flush = native_flush
+        self._waypoint = waypoint
+        self._change = change
         self._applications: list[Process] = []
         self._loop: BackgroundLoop | None = None
         try:
@@ -96,8 +105,11 @@ class Mesh:
         )
         through = f"127.0.0.1:{dockebi.ports['virtualOutbound']}"
         self._start_application("dockebi", dockebi_application, "--next", STORAGE_URL, "--through", through)
-        inbound = ("127.0.0.1", dockebi.ports["virtualInbound"])
-        self._start_envoy("gateway", {**collector, ("dockebi", 15006): inbound})
+        before_dockebi = ("127.0.0.1", dockebi.ports["virtualInbound"])
+        if self._waypoint:
+            waypoint = self._start_envoy("waypoint", {**collector, ("dockebi", 15006): before_dockebi})
+            before_dockebi = ("127.0.0.1", waypoint.ports["connect_terminate"])
+        self._start_envoy("gateway", {**collector, ("dockebi", 15006): before_dockebi})
 
     def _start_application(self, name: str, listening: socket.socket, *arguments: str) -> None:
         command = [sys.executable, str(APPLICATION), "--name", name, *arguments]
@@ -108,7 +120,7 @@ class Mesh:
         application.wait_until(lambda: "listens on port" in application.log(), what="listening")
 
     def _start_envoy(self, name: str, endpoints: Mapping[Address, Address]) -> Envoy:
-        config = configuration.relocate(configuration.load(name), endpoints)
+        config = configuration.relocate(self._load(name), endpoints)
         configuration.set_module(config, failure_policy=self._failure_policy)
         plugin = self._plugins.get(name, self._plugin)
         if plugin is None:
@@ -123,8 +135,18 @@ class Mesh:
         configuration.merge_node_metadata(config, self._node_metadata)
         set_tracer(config, self._tracer, self._sampling)
         set_native_flush(config, *self._native_flush)
+        if self._change is not None:
+            self._change(name, config)
         self.envoys[name] = Envoy(name, config, self.folder, self._concurrency)
         return self.envoys[name]
+
+    def _load(self, name: str) -> Config:
+        if name == "waypoint":
+            return configuration.load(name, Path(__file__).parent)
+        config = configuration.load(name)
+        if name == "gateway" and self._waypoint:
+            through_hbone(config, "outbound|8080||dockebi.demo.svc.cluster.local", DOCKEBI_ADDRESS)
+        return config
 
     @property
     def gateway_port(self) -> int:
