@@ -55,7 +55,7 @@ class ExtensionConfig:
 
     def __init__(self, folder: Path, name: str = "meshspan") -> None:
         self.name = name
-        self._file = _Watched(folder, f"ecds-{name}")
+        self._file = _Watched(folder, "ecds")
         self._filter: dict[str, Any] = {}
 
     def install(self, config: Config) -> None:

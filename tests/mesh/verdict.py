@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ CHAIN = (
     ("dockebi.demo", "CLIENT"),
     ("dockebi-storage.demo", "SERVER"),
 )
+# The same with a waypoint.
+WAYPOINT_CHAIN = (CHAIN[0], ("waypoint.demo", "SERVER"), *CHAIN[1:])
 _SIGMAS = 5
 
 
@@ -31,14 +33,14 @@ def sampled_trace(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def is_whole(trace: list[Span]) -> bool:
+def is_whole(trace: list[Span], chain: Sequence[tuple[str, str]] = CHAIN) -> bool:
     """Whether a trace is exactly the chain, each span once."""
-    if len(trace) != len(CHAIN):
+    if len(trace) != len(chain):
         return False
     ordered = in_order(trace)
     # In a chain each span is one deeper than its parent.
     return all(
-        depth == number and (service(span), span.get("kind")) == CHAIN[number]
+        depth == number and (service(span), span.get("kind")) == chain[number]
         for number, (depth, span) in enumerate(ordered)
     )
 
