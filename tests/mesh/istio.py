@@ -103,6 +103,11 @@ class WasmPlugin(ExtensionConfig):
         found["config_discovery"]["config_source"]["initial_fetch_timeout"] = "0s"
         return found
 
+    def replace_module(self, module: Path) -> None:
+        """Give Envoy another module."""
+        self._filter["config"]["vm_config"]["code"] = {"local": {"filename": str(module)}}
+        self._write()
+
     def cannot_be_fetched(self) -> None:
         """What pilot-agent gives Envoy where it cannot have the image: a filter that allows or denies all."""
         allow = self._manifest["spec"].get("failStrategy") == "FAIL_OPEN"
