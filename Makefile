@@ -93,8 +93,50 @@ w3c: build $(VENV)/whole ## the W3C's own suite, which you clone: SUITE=/path/to
 bench: build $(VENV)/whole debian-packages ## what tracing costs a request (BENCH="--quick" or other options)
 	@$(RUN) -m mesh.bench $(BENCH)
 
+# The image that Istio fetches, by the name that the manifests have, and options of skopeo for its registry.
+IMAGE ?= ghcr.io/meshspan/meshspan
+REGISTRY_OPTIONS ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+DESCRIPTION = $(shell sed -n 's/^description = "\(.*\)"/\1/p' Cargo.toml)
+ANNOTATIONS = --annotation org.opencontainers.image.title=meshspan \
+  --annotation org.opencontainers.image.version=$(VERSION) \
+  --annotation "org.opencontainers.image.description=$(DESCRIPTION)" \
+  --annotation org.opencontainers.image.licenses=Apache-2.0
+# A store of its own: buildah then needs no set-up, and leaves nothing behind elsewhere.
+BUILDAH := buildah --root $(CURDIR)/target/buildah/root --runroot $(CURDIR)/target/buildah/run --storage-driver vfs
+
+.PHONY: image
+image: build ## the module as an image, dist/image, and as an OCI artifact, dist/artifact
+	@rm -rf dist/image dist/artifact
+	@# No date and no commit in it: the same module is the same image, with the same digest.
+	@if command -v buildah >/dev/null; then \
+	  $(BUILDAH) build --quiet --format oci --timestamp 0 --identity-label=false --omit-history \
+	    $(ANNOTATIONS) -f istio/image/Dockerfile -t $(IMAGE):$(VERSION) dist >/dev/null; \
+	  $(BUILDAH) push --quiet $(IMAGE):$(VERSION) oci:dist/image:$(VERSION); \
+	elif command -v docker >/dev/null; then \
+	  docker build $(subst --annotation,--label,$(ANNOTATIONS)) -f istio/image/Dockerfile -t $(IMAGE):$(VERSION) dist; \
+	else echo "please install buildah or docker"; exit 1; fi
+	@$(PYTHON) istio/image/artifact.py $(MODULE) dist/artifact $(VERSION) $(ANNOTATIONS)
+
+.PHONY: push
+push: image ## push the image, and the artifact as VERSION-artifact: IMAGE=registry/name
+	@for form in image artifact; do test ! -e dist/$$form || \
+	  skopeo copy --quiet --preserve-digests $(REGISTRY_OPTIONS) oci:dist/$$form:$(VERSION) \
+	    docker://$(IMAGE):$(VERSION)$$(test $$form = image || echo -$$form); done
+
+.PHONY: release
+release: push ## push the image and write its digest into the manifests: IMAGE=registry/name
+	@$(MAKE) --no-print-directory pin DIGEST=$$(skopeo inspect --format '{{.Digest}}' oci:dist/image:$(VERSION))
+
+.PHONY: pin
+pin: ## write an image into the manifests: IMAGE=registry/name DIGEST=sha256:...
+	@[[ "$(DIGEST)" =~ ^sha256:[0-9a-f]{64}$$ ]] || { echo "say which image: make pin DIGEST=sha256:..."; exit 1; }
+	@find istio -name '*.yaml' -exec sed -i -E 's|^( *url: oci://).*|\1$(IMAGE):$(VERSION)@$(DIGEST)|' {} +
+	@echo "the manifests name $(IMAGE):$(VERSION)@$(DIGEST)"
+
 # Programs that tests and benchmarks run, and the Debian packages that they come from.
-PROGRAMS := chromium:chromium valgrind:valgrind h2load:nghttp2-client java:default-jre-headless
+PROGRAMS := chromium:chromium valgrind:valgrind h2load:nghttp2-client java:default-jre-headless \
+  buildah:buildah skopeo:skopeo docker-registry:docker-registry
 
 .PHONY: debian-packages
 debian-packages:
