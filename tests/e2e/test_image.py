@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from mesh.config import MODULE, REPOSITORY
 from mesh.registry import Registry, crane, crane_manifest
 

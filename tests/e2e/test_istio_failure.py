@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Callable
 
 import pytest
-
 from mesh.broken_modules import module_that_traps_in
 from mesh.config import MODULE, Config, set_module
 from mesh.envoy import wait_for
@@ -53,6 +53,11 @@ def statuses(one: SingleProxy, count: int = 20) -> set[int]:
     return set(run_load(one.port, count, connections=2).statuses)
 
 
+def has_refused(one: SingleProxy, count: int) -> bool:
+    """Whether Envoy has refused that many configurations."""
+    return one.log().count("update rejected") == count
+
+
 def test_the_shipped_manifests_fail_open() -> None:
     for path in ("base/wasmplugin.yaml", "overlays/waypoints/wasmplugin.yaml"):
         assert manifest(path)["spec"]["failStrategy"] == "FAIL_OPEN"
@@ -84,14 +89,13 @@ def test_no_other_strategy_does_better_for_a_new_proxy(strategy: str, proxy: Pro
     assert statuses(proxy(change=change, clean=False)) == {500}
 
 
-def test_a_proxy_that_runs_keeps_its_module_when_one_comes_that_does_not_start(
-    proxy: Proxies, tmp_path: Path
-) -> None:
+def test_a_proxy_that_runs_keeps_its_module_when_one_comes_that_does_not_start(proxy: Proxies, tmp_path: Path) -> None:
     plugin = wasm_plugin(tmp_path)
     one = proxy(change=plugin.install, clean=False)
-    for number, content in enumerate(BROKEN.values(), 1):
-        plugin.replace_module(module_file(tmp_path, content, f"module-{number}"))
-        wait_for(lambda: one.log().count("update rejected") == number, what="Envoy's refusal")
+    for count, (name, content) in enumerate(BROKEN.items(), 1):
+        file = module_file(tmp_path, content, name.replace(" ", "-"))
+        plugin.replace_module(file)
+        wait_for(partial(has_refused, one, count), what="Envoy's refusal")
         assert statuses(one) == {200}
     one.spans(20 * len(BROKEN))
 

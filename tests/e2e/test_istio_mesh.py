@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import pytest
-
 from mesh.config import Config, merge_node_metadata, set_plugin_configuration
 from mesh.envoy import wait_for
 from mesh.istio import WasmPlugin, manifest, node_metadata, plugin_text, shipped_tracing
@@ -31,9 +31,7 @@ Meshes = Callable[..., "IstioMesh"]
 class IstioMesh(Mesh):
     """Gateway, waypoint and services under the shipped manifests and mesh configuration."""
 
-    def __init__(
-        self, folder: Path, configuration: str | None = None, waypoint: bool = True, **named: Any
-    ) -> None:
+    def __init__(self, folder: Path, configuration: str | None = None, waypoint: bool = True, **named: Any) -> None:
         self.plugins: dict[str, WasmPlugin] = {}
         self.chain = WAYPOINT_CHAIN if waypoint else CHAIN
         self._plugins_folder = folder

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from mesh.config import Config, clusters, connection_managers
 from mesh.envoy import wait_for
 from mesh.receiver import Span
@@ -104,7 +103,7 @@ def test_a_service_that_is_gone_is_an_error_at_the_waypoint_and_before(tmp_path:
 
 def test_zipkin_draws_the_waypoint_between_gateway_and_service(tmp_path: Path) -> None:
     services = [name for name, _ in WAYPOINT_CHAIN]
-    expected = {(one, other, 3) for one, other in zip(services, services[1:]) if one != other}
+    expected = {(one, other, 3) for one, other in zip(services[:-1], services[1:], strict=True) if one != other}
     zipkin = Zipkin(tmp_path)
     try:
         began = time.time()

@@ -12,9 +12,7 @@ from .config import REPOSITORY
 from .go_program import GoProgram
 from .processes import Process
 
-CRANE = GoProgram(
-    "crane", "CRANE", REPOSITORY / "tests" / "crane", "github.com/google/go-containerregistry/cmd/crane"
-)
+CRANE = GoProgram("crane", "CRANE", REPOSITORY / "tests" / "crane", "github.com/google/go-containerregistry/cmd/crane")
 _LISTENS = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 
 
