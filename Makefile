@@ -120,9 +120,11 @@ image: build ## the module as an image, dist/image, and as an OCI artifact, dist
 
 .PHONY: push
 push: image ## push the image, and the artifact as VERSION-artifact: IMAGE=registry/name
-	@for form in image artifact; do test ! -e dist/$$form || \
-	  skopeo copy --quiet --preserve-digests $(REGISTRY_OPTIONS) oci:dist/$$form:$(VERSION) \
-	    docker://$(IMAGE):$(VERSION)$$(test $$form = image || echo -$$form); done
+	@test -e dist/image || { echo "the image is docker's: docker push $(IMAGE):$(VERSION), and then" \
+	  "make pin DIGEST= with the digest that it prints"; exit 1; }
+	@skopeo copy --quiet --preserve-digests $(REGISTRY_OPTIONS) oci:dist/image:$(VERSION) docker://$(IMAGE):$(VERSION)
+	@skopeo copy --quiet --preserve-digests $(REGISTRY_OPTIONS) oci:dist/artifact:$(VERSION) \
+	  docker://$(IMAGE):$(VERSION)-artifact
 
 .PHONY: release
 release: push ## push the image and write its digest into the manifests: IMAGE=registry/name

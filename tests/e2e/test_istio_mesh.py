@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mesh.config import Config, merge_node_metadata, set_plugin_configuration
+from mesh.config import Config, connection_managers, merge_node_metadata, set_plugin_configuration
 from mesh.envoy import wait_for
 from mesh.istio import WasmPlugin, manifest, node_metadata, plugin_text, shipped_tracing
 from mesh.load import run_load
 from mesh.receiver import Span
 from mesh.requests import request, request_bytes
+from mesh.single import SingleProxy
 from mesh.topology import Mesh
 from mesh.verdict import CHAIN, WAYPOINT_CHAIN, is_whole, sampled_trace, sampling_bounds
 from mesh.waterfall import by_trace, in_order, service
@@ -22,6 +23,7 @@ from mesh.waterfall import by_trace, in_order, service
 MANIFESTS = {"waypoint": "overlays/waypoints/wasmplugin.yaml"}
 ACCOUNT = {"x-account-id": "acc-42"}
 PERCENTAGE = 60
+DENY_ALL = {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC", "rules": {}}
 BAD = '{"sampling": 140}'
 REASON = "sampling: 140 is not a percentage from 0 to 100"
 
@@ -177,3 +179,15 @@ def test_new_proxies_with_an_invalid_configuration_serve_every_request_and_trace
     assert reasons(mesh) == dict.fromkeys(mesh.envoys, expected)
     low, high = sampling_bounds(count, PERCENTAGE)
     assert low <= len(by_trace(mesh.settled(count))) <= high
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["before the plugin", "after it, as in the phase AUTHN"])
+def test_what_authorization_refuses_has_its_span(place: int, proxy: Callable[..., SingleProxy], tmp_path: Path) -> None:
+    def change(config: Config) -> None:
+        WasmPlugin(tmp_path).install(config)
+        for manager in connection_managers(config):
+            manager["http_filters"].insert(place, {"name": "envoy.filters.http.rbac", "typed_config": DENY_ALL})
+
+    one = proxy(change=change)
+    assert one.request().status == 403
+    assert one.span()["tags"]["http.status_code"] == "403"
