@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from mesh.config import MODULE, REPOSITORY
 from mesh.registry import Registry, crane, crane_manifest
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from mesh.broken_modules import module_that_traps_in
 from mesh.config import MODULE, Config, set_module
 from mesh.envoy import wait_for
@@ -116,6 +117,16 @@ def test_an_image_that_cannot_be_fetched_costs_no_request_when_failing_open(
     assert statuses(proxy(change=change)) == {status}
 
 
+def trapping_in_requests(proxy: Proxies, folder: Path, plugin: WasmPlugin) -> SingleProxy:
+    """A proxy whose module traps in the first request that each VM gets."""
+
+    def change(config: Config) -> None:
+        set_module(config, module_file(folder, module_that_traps_in("proxy_on_request_headers")))
+        plugin.install(config)
+
+    return proxy(change=change, clean=False)
+
+
 A_TRAP_IN_A_REQUEST = {"FAIL_OPEN": [503, 200, 200], "FAIL_RELOAD": [503, 503, 503], "FAIL_CLOSE": [503, 503, 503]}
 
 
@@ -123,26 +134,15 @@ A_TRAP_IN_A_REQUEST = {"FAIL_OPEN": [503, 200, 200], "FAIL_RELOAD": [503, 503, 5
 def test_a_trap_in_a_request_fails_that_one_alone_when_failing_open(
     strategy: str, expected: list[int], proxy: Proxies, tmp_path: Path
 ) -> None:
-    trapping = module_file(tmp_path, module_that_traps_in("proxy_on_request_headers"))
-
-    def change(config: Config) -> None:
-        set_module(config, trapping)
-        wasm_plugin(tmp_path, strategy).install(config)
-
-    one = proxy(change=change, clean=False)
+    one = trapping_in_requests(proxy, tmp_path, wasm_plugin(tmp_path, strategy))
     assert [one.request().status for _ in expected] == expected
 
 
 def test_a_dead_vm_comes_back_with_a_change_of_the_plugin_configuration(proxy: Proxies, tmp_path: Path) -> None:
     plugin = wasm_plugin(tmp_path)
-
-    def change(config: Config) -> None:
-        set_module(config, module_file(tmp_path, module_that_traps_in("proxy_on_request_headers")))
-        plugin.install(config)
-
-    one = proxy(change=change, clean=False)
+    one = trapping_in_requests(proxy, tmp_path, plugin)
     for number in range(3):
-        # The module lives until the request that it traps in.
+        # A VM that lives traps; one that is dead lets everything pass.
         wait_for(lambda: one.request().status == 503, what="a VM that lives")
         assert statuses(one) == {200}
         plugin.replace({"generation": number})
@@ -150,12 +150,7 @@ def test_a_dead_vm_comes_back_with_a_change_of_the_plugin_configuration(proxy: P
 
 def test_a_dead_vm_is_replaced_by_a_module_that_works(proxy: Proxies, tmp_path: Path) -> None:
     plugin = wasm_plugin(tmp_path)
-
-    def change(config: Config) -> None:
-        set_module(config, module_file(tmp_path, module_that_traps_in("proxy_on_request_headers")))
-        plugin.install(config)
-
-    one = proxy(change=change, clean=False)
+    one = trapping_in_requests(proxy, tmp_path, plugin)
     assert [one.request().status for _ in range(2)] == [503, 200]
     plugin.replace_module(MODULE)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mesh.config import Config, connection_managers, merge_node_metadata, set_plugin_configuration
 from mesh.envoy import wait_for
 from mesh.istio import WasmPlugin, manifest, node_metadata, plugin_text, shipped_tracing
@@ -72,7 +73,7 @@ class IstioMesh(Mesh):
 
 @pytest.fixture
 def istio_mesh(tmp_path: Path) -> Iterator[Meshes]:
-    """Makes meshes and ends them; every Envoy has to end well and no module may have trapped."""
+    """Makes meshes and ends them; no module may have trapped."""
     meshes: list[IstioMesh] = []
 
     def start(**named: Any) -> IstioMesh:

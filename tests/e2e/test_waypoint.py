@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from mesh.config import Config, clusters, connection_managers
 from mesh.envoy import wait_for
 from mesh.receiver import Span
