@@ -127,7 +127,8 @@ _WAITING_BROWSER = """
 import pathlib, sys, time
 from mesh.browser import Browser
 with Browser(pathlib.Path(sys.argv[1])):
-    print("open", flush=True)
+    # No word of an error's.
+    print("BROWSER IS UP", flush=True)
     time.sleep(600)
 """
 
@@ -135,7 +136,7 @@ with Browser(pathlib.Path(sys.argv[1])):
 def test_a_browser_goes_with_the_killed_one_who_started_it(runs: list[Run], tmp_path: Path) -> None:
     run = Run([sys.executable, "-c", _WAITING_BROWSER, str(tmp_path)], tmp_path)
     runs.append(run)
-    run.wait_until_printed("open")
+    run.wait_until_printed("BROWSER IS UP")
     # A process that is changing its title shows none for a moment.
     wait_for(lambda: _chromiums(tmp_path), GONE, "the browser's processes")
     run.child.kill()
