@@ -8,19 +8,19 @@ use super::field::Field;
 use super::header;
 
 /// The longest name of a cluster or authority, in bytes.
-const MAX_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 
 /// The longest path, in bytes.
-const MAX_PATH: usize = 1024;
+pub(super) const MAX_PATH: usize = 1024;
 
 /// The most additional request headers.
-const MAX_HEADERS: usize = 32;
+pub(super) const MAX_HEADERS: usize = 32;
 
 /// The longest value of a header, in bytes.
-const MAX_HEADER_VALUE: usize = 8192;
+pub(super) const MAX_HEADER_VALUE: usize = 8192;
 
 /// Headers that the exporter or Envoy sets, or that belong to a connection.
-const RESERVED: [&str; 7] = [
+pub(super) const RESERVED: [&str; 7] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -29,6 +29,14 @@ const RESERVED: [&str; 7] = [
     "te",
     "transfer-encoding",
 ];
+
+/// The names of the protocols.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) const PROTOCOLS: [&str; 3] = ["zipkin", "http/protobuf", "grpc"];
+
+/// The names of the ways to compress.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) const COMPRESSIONS: [&str; 2] = ["none", "gzip"];
 
 /// Where spans go, and how.
 #[derive(Clone, PartialEq, Eq)]

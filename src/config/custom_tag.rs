@@ -8,10 +8,10 @@ use super::field::{Field, Object};
 pub(super) const MAX_TAGS: usize = 64;
 
 /// The longest name of a tag, in bytes.
-const MAX_NAME: usize = 128;
+pub(super) const MAX_NAME: usize = 128;
 
 /// The longest literal or default value, in bytes; no tag's value may be longer.
-const MAX_VALUE: usize = 65_536;
+pub(super) const MAX_VALUE: usize = 65_536;
 
 /// One tag of every span: its name, and where its value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,6 +27,11 @@ enum Allowed {
 }
 
 impl ConfigError {
+    /// The path of the key: `customTags.account.header`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// The value at `path`, shown as `found`, is not what it should be.
     pub(super) fn is_not(path: &str, found: String, kind: impl Into<String>) -> Self {
         Self::new(path, found, Allowed::Kind(kind.into()))
@@ -65,7 +70,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Foreign text as a message may repeat it: one line, at most 64 characters.
-pub(super) fn echo(text: &str) -> String {
+pub fn echo(text: &str) -> String {
     let mut line = String::new();
     for (count, c) in text.chars().flat_map(visible).enumerate() {
         if count == MAX_ECHO {

@@ -11,7 +11,7 @@ use super::error::{ConfigError, echo, echo_value};
 use super::{duration, header};
 
 /// The path under which the whole configuration is spoken of.
-pub(super) const WHOLE: &str = "configuration";
+pub const WHOLE: &str = "configuration";
 
 /// One value, and the path of the key under which it stands.
 pub(super) struct Field<'a> {
@@ -214,7 +214,7 @@ impl<'a> Object<'a> {
 }
 
 /// The path of `key` below `path`; keys may be the user's own, so they are shown like other foreign text.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub fn join(path: &str, key: &str) -> String {
     let key = match key {
         "" => "\"\"".to_owned(),
         _ => echo(key),

@@ -19,6 +19,10 @@ pub enum Format {
 
 const NAMES: &str = "tracecontext, b3, b3multi, jaeger";
 
+/// The names of all formats, one by one.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) const ALL_NAMES: [&str; 4] = ["tracecontext", "b3", "b3multi", "jaeger"];
+
 impl Format {
     /// Every format, in the order in which they are looked for by default.
     pub const ALL: [Self; 4] = [Self::TraceContext, Self::B3, Self::B3Multi, Self::Jaeger];

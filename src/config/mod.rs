@@ -13,8 +13,12 @@ mod format;
 mod header;
 mod json;
 mod mesh;
+#[cfg(not(target_arch = "wasm32"))]
+mod metadata;
 mod percentage;
 mod plugin;
+#[cfg(not(target_arch = "wasm32"))]
+mod schema;
 mod settings;
 
 #[cfg(test)]
@@ -22,9 +26,12 @@ mod tests;
 
 pub use collector::{Collector, Compression, Protocol};
 pub use custom_tag::{CustomTag, TagSource};
-pub use error::ConfigError;
+pub use error::{ConfigError, echo};
+pub use field::{WHOLE, join};
 pub use format::Format;
 pub use mesh::{MeshConfig, NodeMetadata};
 pub use percentage::Percentage;
-pub use plugin::PluginConfig;
+pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
+#[cfg(not(target_arch = "wasm32"))]
+pub use schema::schema;
 pub use settings::{BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings};

@@ -10,10 +10,35 @@ use super::{
 use super::{collector, custom_tag, format, json};
 
 /// The longest service name, in bytes.
-const MAX_SERVICE_NAME: usize = 255;
+pub(super) const MAX_SERVICE_NAME: usize = 255;
 
 /// The longest tag that can be asked for, in bytes.
 pub(super) const MAX_TAG_LENGTH: u32 = 65_536;
+
+/// The spellings of `sampling`, the usual one first.
+pub const SAMPLING_KEYS: &[&str] =
+    &["sampling", "randomSamplingPercentage", "random_sampling_percentage"];
+
+/// The spellings of `customTags`.
+pub const CUSTOM_TAGS_KEYS: &[&str] = &["customTags", "custom_tags"];
+
+/// The spellings of `maxTagLength`.
+pub const MAX_TAG_LENGTH_KEYS: &[&str] = &["maxTagLength", "max_tag_length"];
+
+/// The most spans of a queue, and the least and most bytes.
+pub(super) const MAX_QUEUE_SPANS: u32 = 1_000_000;
+pub(super) const MIN_QUEUE_BYTES: u32 = 1024;
+pub(super) const MAX_QUEUE_BYTES: u32 = 1 << 30;
+
+/// The most spans of a batch.
+pub(super) const MAX_BATCH_SPANS: u32 = 65_536;
+
+/// The most requests that are on their way.
+pub(super) const MAX_IN_FLIGHT: u32 = 64;
+
+/// The names of the ways to overflow.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) const OVERFLOWS: [&str; 2] = ["drop-newest", "drop-oldest"];
 
 /// The plugin configuration, checked; what the mesh may say as well is left open where the plugin says nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,12 +89,10 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     config.service_name = object
         .take(&["serviceName"], |name| name.text(0..=MAX_SERVICE_NAME))?
         .filter(|name| !name.is_empty());
-    config.sampling = object
-        .take(&["sampling", "randomSamplingPercentage", "random_sampling_percentage"], sampling)?;
-    config.custom_tags =
-        object.take(&["customTags", "custom_tags"], custom_tag::list)?.unwrap_or_default();
-    config.max_tag_length = object
-        .take(&["maxTagLength", "max_tag_length"], |length| length.integer(1..=MAX_TAG_LENGTH))?;
+    config.sampling = object.take(SAMPLING_KEYS, sampling)?;
+    config.custom_tags = object.take(CUSTOM_TAGS_KEYS, custom_tag::list)?.unwrap_or_default();
+    config.max_tag_length =
+        object.take(MAX_TAG_LENGTH_KEYS, |length| length.integer(1..=MAX_TAG_LENGTH))?;
     object.take(&["propagation"], |field| propagation(&mut config, field))?;
     if let Some(collector) = object.take(&["collector"], collector::read)? {
         config.collector = collector;
@@ -98,10 +121,12 @@ fn propagation(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), Confi
 
 fn queue(limits: &mut QueueLimits, field: &Field<'_>) -> Result<(), ConfigError> {
     let mut queue = field.object()?;
-    if let Some(spans) = queue.take(&["maxSpans"], |spans| spans.integer(1..=1_000_000))? {
+    if let Some(spans) = queue.take(&["maxSpans"], |spans| spans.integer(1..=MAX_QUEUE_SPANS))? {
         limits.max_spans = spans;
     }
-    if let Some(bytes) = queue.take(&["maxBytes"], |bytes| bytes.integer(1024..=1 << 30))? {
+    if let Some(bytes) =
+        queue.take(&["maxBytes"], |bytes| bytes.integer(MIN_QUEUE_BYTES..=MAX_QUEUE_BYTES))?
+    {
         limits.max_bytes = bytes;
     }
     if let Some(policy) = queue.take(&["overflow"], overflow)? {
@@ -120,7 +145,7 @@ fn overflow(field: &Field<'_>) -> Result<Overflow, ConfigError> {
 
 fn batch(limits: &mut BatchLimits, field: &Field<'_>) -> Result<(), ConfigError> {
     let mut batch = field.object()?;
-    if let Some(spans) = batch.take(&["maxSpans"], |spans| spans.integer(1..=65_536))? {
+    if let Some(spans) = batch.take(&["maxSpans"], |spans| spans.integer(1..=MAX_BATCH_SPANS))? {
         limits.max_spans = spans;
     }
     let range = Duration::from_millis(10)..=Duration::from_mins(5);
@@ -132,7 +157,7 @@ fn batch(limits: &mut BatchLimits, field: &Field<'_>) -> Result<(), ConfigError>
 
 fn export(limits: &mut ExportLimits, field: &Field<'_>) -> Result<(), ConfigError> {
     let mut export = field.object()?;
-    if let Some(requests) = export.take(&["maxInFlight"], |most| most.integer(1..=64))? {
+    if let Some(requests) = export.take(&["maxInFlight"], |most| most.integer(1..=MAX_IN_FLIGHT))? {
         limits.max_in_flight = requests;
     }
     export.finish()

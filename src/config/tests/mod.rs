@@ -5,6 +5,7 @@ mod collector;
 mod hostile;
 mod mesh;
 mod refused;
+mod schema;
 
 use super::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};
 
@@ -14,11 +15,13 @@ fn settings_of(json: &str) -> Settings {
 }
 
 fn parsed(json: &str) -> PluginConfig {
+    schema::agrees(json.as_bytes(), true);
     PluginConfig::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}"))
 }
 
 /// The line that says why a configuration is refused, which it has to be.
 fn refusal(json: &[u8]) -> String {
+    schema::agrees(json, false);
     let line = PluginConfig::parse(json).unwrap_err().to_string();
     assert!(!line.contains(['\n', '\r']), "more than one line: {line}");
     line

@@ -1,0 +1,171 @@
+//! What is in force where a plugin runs, and where each value comes from.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use meshspan::config::{
+    CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol,
+    SAMPLING_KEYS, Settings, TagSource, settings,
+};
+
+use crate::mesh::Mesh;
+use crate::plugin::Plugin;
+use crate::report::{Effective, Place, shown};
+use crate::tree::Member;
+
+/// What is in force, unless the module refuses the configuration.
+pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
+    let config = plugin.given.config.as_ref()?;
+    let nothing = MeshConfig::default();
+    let settings = settings(config, mesh.map_or(&nothing, |mesh| &mesh.config));
+    let origin = Origin { plugin, mesh };
+    let mut values = Vec::new();
+    let mut add = |key: &str, value: String, from: String| values.push([shown(key), value, from]);
+    let service = settings.service_name.as_deref().map_or("Envoy's node.cluster".into(), shown);
+    add("serviceName", service, origin.of(&[&["serviceName"]], ""));
+    let percent = format!("{} %", settings.sampling.percent());
+    add("sampling", percent, origin.of(&[SAMPLING_KEYS], "sampling"));
+    for tag in &settings.custom_tags {
+        let from = origin.tag(&tag.name);
+        add(&format!("customTags.{}", tag.name), source(&tag.source), from);
+    }
+    let length = origin.of(&[MAX_TAG_LENGTH_KEYS], "");
+    add("maxTagLength", settings.max_tag_length.to_string(), length);
+    if settings.max_path_length != settings.max_tag_length {
+        let from = origin.of(&[MAX_TAG_LENGTH_KEYS], "maxPathTagLength");
+        add("maxTagLength of a path", settings.max_path_length.to_string(), from);
+    }
+    for (path, value) in rest(&settings) {
+        let names: Vec<[&'static str; 1]> = path.split('.').map(|key| [key]).collect();
+        let names: Vec<&[&str]> = names.iter().map(|name| &name[..]).collect();
+        add(path, value, origin.of(&names, ""));
+    }
+    let place = Place { file: plugin.file.clone(), line: plugin.line };
+    Some(Effective { title: plugin.title.clone(), place, values })
+}
+
+/// The keys that the mesh has no word on.
+fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
+    let Settings { collector, queue, batch, export, .. } = settings;
+    // Values of headers are left out: they are often credentials.
+    let headers = list(collector.headers.iter().map(|(name, _)| name));
+    vec![
+        ("propagation.extract", list(settings.extract.iter().map(format_name))),
+        ("propagation.inject", list(settings.inject.iter().map(format_name))),
+        ("collector.protocol", protocol(collector.protocol).to_owned()),
+        ("collector.compression", compression(collector.compression).to_owned()),
+        ("collector.cluster", collector.cluster.clone()),
+        ("collector.path", collector.path.clone()),
+        ("collector.authority", collector.authority.clone()),
+        ("collector.headers", headers),
+        ("collector.timeout", duration(collector.timeout)),
+        ("queue.maxSpans", queue.max_spans.to_string()),
+        ("queue.maxBytes", queue.max_bytes.to_string()),
+        ("queue.overflow", overflow(queue.overflow).to_owned()),
+        ("batch.maxSpans", batch.max_spans.to_string()),
+        ("batch.interval", duration(batch.interval)),
+        ("export.maxInFlight", export.max_in_flight.to_string()),
+    ]
+}
+
+struct Origin<'a> {
+    plugin: &'a Plugin,
+    mesh: Option<&'a Mesh>,
+}
+
+impl Origin<'_> {
+    /// Where the value under these keys comes from, each in any of its spellings; `mesh` is what the
+    /// mesh calls it.
+    fn of(&self, keys: &[&[&str]], mesh: &str) -> String {
+        if let Some(member) = self.given(keys) {
+            return self.place(&self.plugin.file, member.line);
+        }
+        self.by_mesh(&[mesh]).unwrap_or_else(|| "default".to_owned())
+    }
+
+    fn tag(&self, name: &str) -> String {
+        if let Some(member) = self.given(&[CUSTOM_TAGS_KEYS, &[name]]) {
+            return self.place(&self.plugin.file, member.line);
+        }
+        self.by_mesh(&["customTags", name]).unwrap_or_else(|| "mesh".to_owned())
+    }
+
+    fn given(&self, keys: &[&[&str]]) -> Option<&Member> {
+        let mut node = &self.plugin.given.node;
+        let mut found = None;
+        for names in keys {
+            let member = names.iter().find_map(|name| node.member(name))?;
+            node = &member.value;
+            found = Some(member);
+        }
+        found
+    }
+
+    fn by_mesh(&self, keys: &[&str]) -> Option<String> {
+        let mesh = self.mesh?;
+        let tracing = mesh.node.at(&["defaultConfig", "tracing"])?;
+        let member = tracing.value.at(keys)?;
+        Some(format!("mesh, {}", self.place(&mesh.file, member.line)))
+    }
+
+    fn place(&self, file: &str, line: usize) -> String {
+        Place { file: file.to_owned(), line }.to_string()
+    }
+}
+
+fn source(source: &TagSource) -> String {
+    let or = |default: &Option<String>| match default {
+        Some(text) => format!(", else \"{}\"", shown(text)),
+        None => String::new(),
+    };
+    match source {
+        TagSource::Literal(text) => format!("\"{}\"", shown(text)),
+        TagSource::Header { name, default } => format!("header {}{}", shown(name), or(default)),
+        TagSource::Environment { name, default } => {
+            format!("environment {}{}", shown(name), or(default))
+        }
+    }
+}
+
+fn list(items: impl Iterator<Item = impl Display>) -> String {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+fn duration(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{}ms", seconds * 1000.0),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+fn format_name(format: &Format) -> &'static str {
+    match format {
+        Format::TraceContext => "tracecontext",
+        Format::B3 => "b3",
+        Format::B3Multi => "b3multi",
+        Format::Jaeger => "jaeger",
+    }
+}
+
+fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Zipkin => "zipkin",
+        Protocol::HttpProtobuf => "http/protobuf",
+        Protocol::Grpc => "grpc",
+    }
+}
+
+fn compression(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+    }
+}
+
+fn overflow(overflow: Overflow) -> &'static str {
+    match overflow {
+        Overflow::DropNewest => "drop-newest",
+        Overflow::DropOldest => "drop-oldest",
+    }
+}

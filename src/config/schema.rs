@@ -1,0 +1,192 @@
+//! The JSON Schema of the plugin configuration, for editors.
+//!
+//! What a schema cannot say, the length of a duration and keys that differ in case alone, is left
+//! to the reader; the tests hold the two against each other over all their tables.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value, json};
+
+use super::plugin::{
+    MAX_BATCH_SPANS, MAX_IN_FLIGHT, MAX_QUEUE_BYTES, MAX_QUEUE_SPANS, MAX_SERVICE_NAME,
+    MAX_TAG_LENGTH, MIN_QUEUE_BYTES, OVERFLOWS,
+};
+use super::{
+    CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS, collector, custom_tag,
+    format,
+};
+
+/// A token of RFC 9110.
+const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
+
+/// The JSON Schema (draft 2020-12) of the plugin configuration.
+pub fn schema() -> Value {
+    let usual = PluginConfig::default();
+    let mut properties = Map::new();
+    let sampling = described(
+        "Percent of new traces.",
+        json!({"type": "number", "minimum": 0, "maximum": 100}),
+    );
+    let length = described("The longest value of a tag, in bytes.", integer(1..=MAX_TAG_LENGTH));
+    let tags = described("Tags of every span, by name.", custom_tags());
+    for (names, value) in
+        [(SAMPLING_KEYS, sampling), (CUSTOM_TAGS_KEYS, tags), (MAX_TAG_LENGTH_KEYS, length)]
+    {
+        for name in names {
+            properties.insert((*name).to_owned(), value.clone());
+        }
+    }
+    for (key, what, value) in [
+        ("serviceName", "The service that spans are filed under.", text(0, MAX_SERVICE_NAME)),
+        ("propagation", "The formats of trace headers.", propagation()),
+        ("collector", "Where spans go.", collector()),
+        (
+            "queue",
+            "What may wait, in each worker.",
+            object(json!({
+                "maxSpans": with_default(integer(1..=MAX_QUEUE_SPANS), usual.queue.max_spans),
+                "maxBytes": with_default(integer(MIN_QUEUE_BYTES..=MAX_QUEUE_BYTES), usual.queue.max_bytes),
+                "overflow": {"enum": OVERFLOWS, "default": "drop-newest"},
+            })),
+        ),
+        (
+            "batch",
+            "When a batch leaves.",
+            object(json!({
+                "maxSpans": with_default(integer(1..=MAX_BATCH_SPANS), usual.batch.max_spans),
+                "interval": with_default(duration(), "1s"),
+            })),
+        ),
+        (
+            "export",
+            "Requests to the collector.",
+            object(json!({
+                "maxInFlight": with_default(integer(1..=MAX_IN_FLIGHT), usual.export.max_in_flight),
+            })),
+        ),
+    ] {
+        properties.insert(key.to_owned(), described(what, value));
+    }
+    // Of the spellings of one key only one is given.
+    let spellings = [SAMPLING_KEYS, CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS];
+    let schema = object(Value::Object(properties));
+    let schema = with(schema, "$schema", json!("https://json-schema.org/draft/2020-12/schema"));
+    let schema = with(schema, "title", json!("Plugin configuration of meshspan"));
+    with(schema, "allOf", spellings.into_iter().flat_map(one_of_two).collect())
+}
+
+fn one_of_two(names: &'static [&'static str]) -> impl Iterator<Item = Value> {
+    let pairs = names.iter().enumerate().flat_map(move |(index, first)| {
+        names.iter().skip(index + 1).map(move |second| [*first, *second])
+    });
+    pairs.map(|pair| json!({"not": {"required": pair}}))
+}
+
+fn propagation() -> Value {
+    let format = json!({"enum": format::ALL_NAMES});
+    object(json!({
+        "extract": {"type": "array", "items": format, "uniqueItems": true},
+        "inject": {"type": "array", "items": format, "uniqueItems": true, "minItems": 1},
+    }))
+}
+
+fn collector() -> Value {
+    let collector = object(json!({
+        "protocol": {"enum": collector::PROTOCOLS, "default": "zipkin"},
+        "compression": {"enum": collector::COMPRESSIONS, "default": "none"},
+        "cluster": with_default(visible(1, collector::MAX_NAME, "^[!-~]*$"), "zipkin"),
+        "path": visible(1, collector::MAX_PATH, "^/[!-~]*$"),
+        "authority": visible(0, collector::MAX_NAME, "^[!-~]*$"),
+        "headers": {
+            "type": "object",
+            "maxProperties": collector::MAX_HEADERS,
+            "propertyNames": {
+                "maxLength": 256,
+                "pattern": format!("^{TOKEN}+$"),
+                "not": {"pattern": reserved()},
+            },
+            "additionalProperties": visible(0, collector::MAX_HEADER_VALUE, "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"),
+        },
+        "timeout": with_default(duration(), "5s"),
+    }));
+    let grpc_with_gzip = json!({
+        "required": ["protocol", "compression"],
+        "properties": {"protocol": {"const": "grpc"}, "compression": {"const": "gzip"}},
+    });
+    with(collector, "not", grpc_with_gzip)
+}
+
+/// The reserved names in upper and lower case: `^([cC][oO]...|[hH][oO][sS][tT])$`.
+fn reserved() -> String {
+    let letter = |c: char| match c.is_ascii_alphabetic() {
+        true => format!("[{c}{}]", c.to_ascii_uppercase()),
+        false => c.to_string(),
+    };
+    let name = |name: &str| name.chars().map(letter).collect::<String>();
+    format!("^({})$", collector::RESERVED.map(name).join("|"))
+}
+
+fn custom_tags() -> Value {
+    let default = text(0, custom_tag::MAX_VALUE);
+    let source = |name: Value| {
+        let properties = json!({"name": name, "defaultValue": default, "default_value": default});
+        let source = with(object(properties), "required", json!(["name"]));
+        with(source, "not", json!({"required": ["defaultValue", "default_value"]}))
+    };
+    let literal = with(
+        object(json!({"value": text(1, custom_tag::MAX_VALUE)})),
+        "required",
+        json!(["value"]),
+    );
+    let header = format!(
+        "^({TOKEN}{{1,256}}|:([aA][uU][tT][hH][oO][rR][iI][tT][yY]|[mM][eE][tT][hH][oO][dD]|[pP][aA][tT][hH]|[sS][cC][hH][eE][mM][eE]))$"
+    );
+    let tag = object(json!({
+        "literal": literal,
+        "header": source(json!({"type": "string", "pattern": header})),
+        "environment": source(visible(1, custom_tag::MAX_NAME, "^[^=\\u0000]*$")),
+    }));
+    let tag = with(with(tag, "minProperties", json!(1)), "maxProperties", json!(1));
+    json!({
+        "type": "object",
+        "maxProperties": custom_tag::MAX_TAGS,
+        "propertyNames": {"minLength": 1, "maxLength": custom_tag::MAX_NAME},
+        "additionalProperties": tag,
+    })
+}
+
+fn object(properties: Value) -> Value {
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+fn integer(range: RangeInclusive<u32>) -> Value {
+    json!({"type": "integer", "minimum": range.start(), "maximum": range.end()})
+}
+
+fn text(least: usize, most: usize) -> Value {
+    json!({"type": "string", "minLength": least, "maxLength": most})
+}
+
+fn visible(least: usize, most: usize, pattern: &str) -> Value {
+    with(text(least, most), "pattern", json!(pattern))
+}
+
+fn duration() -> Value {
+    json!({"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?(ms|s|m)$"})
+}
+
+fn described(what: &str, value: Value) -> Value {
+    with(value, "description", json!(what))
+}
+
+fn with_default(value: Value, default: impl Into<Value>) -> Value {
+    with(value, "default", default.into())
+}
+
+/// The same object with one member more.
+fn with(mut value: Value, key: &str, member: Value) -> Value {
+    if let Some(members) = value.as_object_mut() {
+        members.insert(key.to_owned(), member);
+    }
+    value
+}

@@ -1,0 +1,133 @@
+//! That the JSON Schema and the reader agree: every table of these tests goes through both.
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use super::super::schema;
+use super::refusal;
+use crate::config::{PluginConfig, WHOLE};
+
+static VALIDATOR: LazyLock<Validator> =
+    LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
+
+/// What the reader refuses and no schema can: the length of a duration, and keys that are the same in
+/// upper and lower case.
+const BEYOND_SCHEMAS: [&str; 4] = [
+    r#"{"batch": {"interval": "9ms"}}"#,
+    r#"{"collector": {"timeout": "0s"}}"#,
+    r#"{"collector": {"timeout": "301s"}}"#,
+    r#"{"collector": {"headers": {"A": "1", "a": "2"}}}"#,
+];
+
+/// That the schema takes a configuration where the reader does; text that is no JSON, or has a key
+/// twice, never comes to a schema.
+pub(super) fn agrees(json: &[u8], accepted: bool) {
+    let Ok(value) = crate::config::json::parse(json) else { return };
+    if BEYOND_SCHEMAS.iter().any(|text| text.as_bytes() == json) {
+        return;
+    }
+    let shown: String = String::from_utf8_lossy(json).chars().take(200).collect();
+    assert_eq!(VALIDATOR.is_valid(&value), accepted, "{shown}");
+}
+
+#[test]
+fn the_committed_copy_is_the_schema() {
+    let committed: Value =
+        serde_json::from_str(include_str!("../../../docs/plugin-config.schema.json")).unwrap();
+    assert!(committed == schema(), "make schema writes it anew");
+}
+
+#[test]
+fn the_schema_is_one() {
+    assert!(jsonschema::meta::is_valid(&schema()));
+}
+
+#[test]
+fn what_is_beyond_schemas_is_refused_by_the_reader_alone() {
+    for json in BEYOND_SCHEMAS {
+        assert!(PluginConfig::parse(json.as_bytes()).is_err(), "{json}");
+        assert!(VALIDATOR.is_valid(&serde_json::from_str(json).unwrap()), "{json}");
+    }
+}
+
+/// Every object of the schema with fixed keys: the path to it, and the keys.
+fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<String>)>) {
+    let Some(properties) = schema["properties"].as_object() else { return };
+    let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+    found.push((path.clone(), properties.keys().cloned().collect()));
+    for (key, property) in properties {
+        let mut inner: Vec<&str> = path.iter().map(String::as_str).collect();
+        inner.push(key);
+        objects(property, &inner, found);
+        inner.push("x");
+        objects(&property["additionalProperties"], &inner, found);
+    }
+}
+
+#[test]
+fn the_schema_has_the_keys_that_the_reader_asks_for() {
+    let mut found = Vec::new();
+    objects(&schema(), &[], &mut found);
+    assert_eq!(found.len(), 14, "{found:?}");
+    for (path, keys) in found {
+        // The reader names the keys it knows when it finds one that it does not.
+        let wrong = path.iter().rev().fold(json!({"?": 1}), |value, key| json!({key: value}));
+        let line = PluginConfig::parse(wrong.to_string().as_bytes()).unwrap_err().to_string();
+        let Some((_, allowed)) = line.split_once("unknown key; allowed: ") else {
+            // A custom tag's source is asked for its name first.
+            assert!(line.contains("missing; allowed: "), "{line}");
+            continue;
+        };
+        for key in allowed.split(", ") {
+            assert!(keys.iter().any(|known| known == key), "{WHOLE} {path:?}: {key}");
+        }
+        // Other spellings of a key are in the schema, and the messages leave them out.
+        let usual =
+            keys.iter().filter(|key| !key.contains('_') && *key != "randomSamplingPercentage");
+        assert_eq!(usual.count(), allowed.split(", ").count(), "{path:?}: {allowed}");
+    }
+}
+
+#[test]
+fn the_limits_of_numbers_and_names_in_the_schema_are_those_of_the_reader() {
+    fn walk(schema: &Value, path: &mut Vec<String>, check: &mut dyn FnMut(&[String], &Value)) {
+        check(path, schema);
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            path.push(key.clone());
+            walk(property, path, check);
+            path.pop();
+        }
+    }
+    let mut checked = 0;
+    let whole = |path: &[String], value: &Value| {
+        path.iter().rev().fold(value.clone(), |value, key| json!({key: value})).to_string()
+    };
+    let reads =
+        |path: &[String], value: &Value| PluginConfig::parse(whole(path, value).as_bytes()).is_ok();
+    walk(&schema(), &mut Vec::new(), &mut |path, schema| {
+        if let (Some(least), Some(most)) = (schema["minimum"].as_i64(), schema["maximum"].as_i64())
+        {
+            for (number, allowed) in
+                [(least - 1, false), (least, true), (most, true), (most + 1, false)]
+            {
+                assert_eq!(reads(path, &json!(number)), allowed, "{path:?}: {number}");
+                checked += 1;
+            }
+        }
+        for name in schema["enum"].as_array().into_iter().flatten() {
+            assert!(reads(path, name), "{path:?}: {name}");
+            checked += 1;
+        }
+        if let Some(names) = schema["enum"].as_array() {
+            let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+            let line = refusal(whole(path, &json!("?")).as_bytes());
+            assert!(line.ends_with(&format!("is not one of {}", names.join(", "))), "{line}");
+        }
+        if !schema["default"].is_null() {
+            assert!(reads(path, &schema["default"]), "{path:?}: default");
+        }
+    });
+    assert!(checked > 30, "{checked}");
+}
