@@ -6,13 +6,13 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/json"
 	documents "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -75,16 +75,14 @@ func read(path string) ([]byte, error) {
 }
 
 func checkDocument(definitions definitions, document []byte) error {
-	var object map[string]any
 	// Strict: a key that is there twice is an error.
-	if err := yaml.UnmarshalStrict(document, &object); err != nil {
+	text, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
 		return err
 	}
-	if object == nil {
-		return nil
-	}
-	text, err := json.Marshal(object)
-	if err != nil {
+	var object map[string]any
+	// Kubernetes' reader, for which 1 is an integer, as the rules in CEL want it.
+	if err := json.Unmarshal(text, &object); err != nil || object == nil {
 		return err
 	}
 	fmt.Println(string(text))
