@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 from mesh.config import MODULE, load, set_module, set_plugin_configuration
 from mesh.envoy import validate
 from mesh.manifests import ISTIO, Object, check, objects, plugins
+from mesh.otel_collector import PROGRAM as OTEL_COLLECTOR
 
 FOLDERS = sorted(path.parent for path in ISTIO.rglob("kustomization.yaml"))
 # What no kustomization takes in, and other projects' values, which have no schema here.
@@ -188,6 +190,39 @@ def test_otlps_cluster_is_a_port_that_speaks_http2() -> None:
     ((_, module),) = plugins(objects(ISTIO / "overlays" / "otlp"))
     _, port, _, host = module["pluginConfig"]["collector"]["cluster"].split("|")
     assert services()[host.removesuffix(".cluster.local"), int(port)].startswith("grpc-")
+
+
+def collector_configurations() -> dict[str, Object]:
+    """What the shipped Collectors are configured with, but for the first tier's: its exporter is not built here."""
+    values = yaml.safe_load((ISTIO / "examples" / "otel-storage-values.yaml").read_text(encoding="utf-8"))
+    # A null takes away what the chart has.
+    pipelines = values["config"]["service"]["pipelines"]
+    values["config"]["service"]["pipelines"] = {name: one for name, one in pipelines.items() if one}
+    found = objects(ISTIO / "collectors" / "otel-collector.yaml")
+    (text,) = [one["data"]["config.yaml"] for one in found if one["kind"] == "ConfigMap"]
+    return {"collectors": yaml.safe_load(text), "examples": values["config"]}
+
+
+@pytest.mark.parametrize("which", ["collectors", "examples"])
+def test_a_real_collector_takes_its_configuration(which: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(collector_configurations()[which]), encoding="utf-8")
+    command = [OTEL_COLLECTOR.path(), "validate", f"--config={file}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_tiers_of_the_example_find_each_other() -> None:
+    first, second = (
+        yaml.safe_load((ISTIO / "examples" / f"otel-{tier}-values.yaml").read_text(encoding="utf-8"))
+        for tier in ("gateway", "storage")
+    )
+    resolver = first["config"]["exporters"]["loadbalancing"]["resolver"]["dns"]
+    assert resolver["hostname"] == f"{second['fullnameOverride']}.observability.svc.cluster.local"
+    endpoint = second["config"]["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"]
+    assert endpoint.endswith(f":{resolver['port']}")
+    ((_, module),) = plugins(objects(ISTIO / "overlays" / "otlp"))
+    assert f"||{first['fullnameOverride']}.observability.svc" in module["pluginConfig"]["collector"]["cluster"]
 
 
 def test_the_module_takes_every_plugin_configuration(readme_objects: list[Object], folder: Path) -> None:
