@@ -19,10 +19,21 @@ LABELS = {"namespace": "demo", "pod": "dockebi-1"}
 MINUTES = 40
 FLAT, RISING = "0+0x40", "0+60x40"
 METRICS = (
-    "spans_sampled spans_exported spans_dropped_queue_full spans_dropped_rejected spans_dropped_retries_exhausted "
-    "spans_dropped_too_large export_requests export_failures contexts_started contexts_continued contexts_malformed "
-    "queue_spans queue_bytes configuration_invalid"
-).split()
+    "spans_sampled",
+    "spans_exported",
+    "spans_dropped_queue_full",
+    "spans_dropped_rejected",
+    "spans_dropped_retries_exhausted",
+    "spans_dropped_too_large",
+    "export_requests",
+    "export_failures",
+    "contexts_started",
+    "contexts_continued",
+    "contexts_malformed",
+    "queue_spans",
+    "queue_bytes",
+    "configuration_invalid",
+)
 HEALTHY = {
     **{f"meshspan_{name}": FLAT for name in METRICS},
     "meshspan_spans_sampled": RISING,
@@ -106,7 +117,11 @@ def test_the_alert_fires_and_no_other(alert: str, tmp_path: Path) -> None:
 
 
 def test_a_proxy_whose_workers_are_all_dead_is_silent(tmp_path: Path) -> None:
-    fires(tmp_path, input_series({**HEALTHY, **SILENT["all workers dead"]}), {"MeshspanSilent": expected("MeshspanSilent")})
+    fires(
+        tmp_path,
+        input_series({**HEALTHY, **SILENT["all workers dead"]}),
+        {"MeshspanSilent": expected("MeshspanSilent")},
+    )
 
 
 @pytest.mark.parametrize("case", QUIET)

@@ -20,7 +20,7 @@ PROGRAM = GoProgram("manifests", "MANIFESTS", REPOSITORY / "tests" / "manifests"
 def check(*paths: Path) -> tuple[list[Object], list[str]]:
     """The objects in these files and kustomize folders, and a line for each thing that is wrong with them."""
     command = [PROGRAM.path(), str(_definitions()), *map(str, paths)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode > 1:
         raise RuntimeError(done.stderr)
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.splitlines()
