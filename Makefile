@@ -27,7 +27,7 @@ help: ## this list
 	@echo
 	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (or jaeger; SPAN: show the tags of this span)"
 	@echo "  make e2e PYTEST='tests/e2e/test_mesh.py -k demo'   (only some tests)"
-	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, OTEL_COLLECTOR=, MESHSPAN_CACHE= override what is fetched"
+	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, OTEL_COLLECTOR=, MANIFESTS=, PROMTOOL=, MESHSPAN_CACHE= override what is fetched"
 
 .PHONY: build
 build: rust-target ## build dist/meshspan.wasm
@@ -107,6 +107,11 @@ istio-types: ## write the keys of Istio's types anew, after a change of the vers
 w3c: build $(VENV)/whole ## the W3C's own suite, which you clone: SUITE=/path/to/trace-context
 	@test -n "$(SUITE)" || { echo "say where your clone of w3c/trace-context is: make w3c SUITE=..."; exit 1; }
 	@$(RUN) -m mesh.w3c $(SUITE) $(if $(CONFIG),--config '$(CONFIG)')
+
+.PHONY: rules
+rules: $(VENV)/whole ## dist/meshspan.rules.yaml, the alerts for a Prometheus without the operator
+	@mkdir -p dist
+	@$(RUN) -m mesh.promtool dist/meshspan.rules.yaml
 
 .PHONY: bench
 bench: build $(VENV)/whole debian-packages ## what tracing costs a request (BENCH="--quick" or other options)
