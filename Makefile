@@ -118,7 +118,7 @@ bench: build $(VENV)/whole debian-packages ## what tracing costs a request (BENC
 	@$(RUN) -m mesh.bench $(BENCH)
 
 # The image that Istio fetches, by the name that the manifests have, and options of skopeo for its registry.
-IMAGE ?= ghcr.io/meshspan/meshspan
+IMAGE ?= registry.example.com/meshspan
 REGISTRY_OPTIONS ?=
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 DESCRIPTION = $(shell sed -n 's/^description = "\(.*\)"/\1/p' Cargo.toml)
