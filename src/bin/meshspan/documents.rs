@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::configuration;
 use crate::effective;
+use crate::embedded;
 use crate::envoy;
 use crate::istio_types::nearest;
 use crate::mesh::{self, Mesh};
@@ -11,7 +12,7 @@ use crate::plugin::{self, Object, Plugin};
 use crate::report::{Level, Place, Report, shown};
 use crate::scope::Scope;
 use crate::telemetry::{self, Telemetry};
-use crate::tree::{Content, Member, Node};
+use crate::tree::{Member, Node};
 use crate::yaml;
 
 /// The kinds that are read, with the API versions that are served.
@@ -189,13 +190,12 @@ impl Picture {
     /// istiod's own ConfigMap, which has the mesh configuration as text.
     fn config_map(&mut self, object: &Object<'_>) {
         let Some(member) = object.node.at(&["data", "mesh"]) else { return };
-        let Some(node) = self.embedded(&member.value, object.file, "data.mesh") else { return };
+        let Some(node) = embedded::read(&member.value, object.file, "data.mesh", &mut self.report)
+        else {
+            return;
+        };
         let mesh = mesh::read(&node, None, object.file, "data.mesh", &mut self.report);
         self.meshes.push(mesh);
-    }
-
-    fn embedded(&mut self, node: &Node, file: &str, path: &str) -> Option<Node> {
-        embedded(node, file, path, &mut self.report)
     }
 
     /// What only all documents together show, and what is in force.
@@ -280,17 +280,4 @@ fn is_plugin_configuration(node: &Node) -> bool {
 /// The members by which a document is known; one that was made up may have any number of them.
 fn first(node: &Node) -> impl Iterator<Item = &Member> {
     node.members().iter().take(1000)
-}
-
-/// The tree of a text that stands as a value in a file, with the lines of the file.
-pub fn embedded(node: &Node, file: &str, path: &str, report: &mut Report) -> Option<Node> {
-    let above = node.line.saturating_sub(1);
-    let (documents, flaws) = yaml::documents(node.as_text()?);
-    for flaw in flaws {
-        let place = Place { file: file.to_owned(), line: flaw.line + above };
-        report.add(place, Level::Error, path, flaw.message);
-    }
-    let first = documents.into_iter().next();
-    let document = first.filter(|document| !document.is_null());
-    Some(document.unwrap_or(Node { line: 1, content: Content::Map(Vec::new()) }).moved(above))
 }

@@ -1,7 +1,7 @@
 //! Envoys that are written by hand: the filter in their YAML.
 
 use crate::configuration::{self, Given};
-use crate::documents::embedded;
+use crate::embedded;
 use crate::istio_types::join;
 use crate::plugin::Plugin;
 use crate::report::{Level, Place, Report, shown};
@@ -102,7 +102,7 @@ impl Search<'_> {
             self.report.add(self.place(member.line), Level::Error, path, message);
             return Given { node: Node::empty(member.line), config: None };
         };
-        let node = embedded(&text.value, self.file, path, self.report)
+        let node = embedded::read(&text.value, self.file, path, self.report)
             .unwrap_or(Node { line: member.line, content: Content::Map(Vec::new()) });
         let json = text.value.as_text().unwrap_or_default();
         if !json.trim().is_empty()

@@ -1,6 +1,6 @@
 //! `meshspan check`: what is wrong with a configuration, before a proxy gets it.
 //!
-//! A file becomes trees that know their lines (yaml, scalar, tree); each document is read as what it is
+//! A file becomes trees that know their lines (yaml, scalar, tree, embedded); each document is read as what it is
 //! (documents, then mesh, plugin, scope, telemetry, envoy), its keys against Istio's types (istio_types) and
 //! the plugin configuration by the module's own reader (configuration); what all of them say together
 //! is judged last and told (documents, effective, report).
@@ -8,6 +8,7 @@
 mod configuration;
 mod documents;
 mod effective;
+mod embedded;
 mod envoy;
 mod istio_types;
 mod mesh;
