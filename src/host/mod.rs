@@ -7,6 +7,7 @@
 mod abi;
 mod attributes;
 mod configuration;
+mod expression;
 mod facts;
 mod metrics;
 mod request;

@@ -102,7 +102,7 @@ fn apply(edit: &Edit) {
 
 fn finish(shared: &Shared, recording: Recording) {
     let mut tracer = shared.tracer.borrow_mut();
-    let facts = facts::read(&mut tracer, &recording);
+    let facts = facts::read(shared.facts, &mut tracer, &recording);
     tracer.finish(recording, facts);
     let due = tracer.exporter.is_due();
     drop(tracer);

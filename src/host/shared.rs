@@ -1,5 +1,7 @@
 //! What the requests of a root context share with it.
 
+use super::expression::Expression;
+use super::facts;
 use crate::tracer::Tracer;
 use proxy_wasm::hostcalls;
 use std::cell::{Cell, RefCell};
@@ -12,12 +14,15 @@ const SOON: Duration = Duration::from_millis(1);
 /// The tracer, and a way to call the root context.
 pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
+    /// Reads the facts of a request at once, where Envoy can.
+    pub(super) facts: Option<Expression>,
     soon: Cell<bool>,
 }
 
 impl Shared {
     pub(super) fn new(tracer: Tracer) -> Self {
-        Self { tracer: RefCell::new(tracer), soon: Cell::new(false) }
+        let facts = Expression::compile(facts::EXPRESSION);
+        Self { tracer: RefCell::new(tracer), facts, soon: Cell::new(false) }
     }
 
     /// Asks for a tick at once, so that a full batch leaves.

@@ -110,11 +110,6 @@ impl Tracer {
         self.names.of_route(cluster, envoy)
     }
 
-    /// Whether a client's span needs no local address of its connection: Istio says the pod's.
-    pub fn knows_its_address(&self) -> bool {
-        self.resource.ip.is_some()
-    }
-
     /// Ends a sampled request.
     pub fn finish(&mut self, recording: Recording, facts: Facts) {
         let span = recording.finish(facts, &self.resource, &mut self.names, &self.tags, self.caps);
