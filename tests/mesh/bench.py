@@ -42,7 +42,15 @@ HEADERS = {
     "cookie": "session=4f1c2a9be07d4c55",
     "x-account-id": "acme",
 }
-UNSAMPLED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
+# What comes in where an unsampled context does: one format, or what another meshspan sends.
+TRACEPARENT = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
+BOTH = {
+    **TRACEPARENT,
+    "x-b3-traceid": "0af7651916cd43dd8448eb211c80319c",
+    "x-b3-spanid": "b7ad6b7169203331",
+    "x-b3-sampled": "0",
+}
+CONTEXTS = {"": {}, "traceparent": TRACEPARENT, "both": BOTH}
 BODY = b'{"id": 7, "stars": 5, "text": "would read again"}'
 UNSAMPLED_LIMIT = 60_000
 ZIPKIN = "zipkin-100"
@@ -56,14 +64,16 @@ class Row:
     tracer: str
     sampling: float = 0
     base: str = "none"
-    unsampled: bool = False
+    context: str = ""
     protocol: str = "zipkin"
     compression: str = "none"
+    inject: tuple[str, ...] = ()
 
 
 ROWS = {
     "none": Row("no tracing", "none"),
-    "none-unsampled": Row("no tracing, a context passes through", "none", unsampled=True),
+    "none-unsampled": Row("no tracing, traceparent comes in", "none", context="traceparent"),
+    "none-both": Row("no tracing, both formats come in", "none", context="both"),
     ZIPKIN: Row("Envoy's Zipkin tracer, 100 %", "native-zipkin", 100),
     "zipkin-1": Row("Envoy's Zipkin tracer, 1 %", "native-zipkin", 1),
     "opentelemetry-100": Row("Envoy's OpenTelemetry tracer, 100 %", "native-opentelemetry", 100),
@@ -76,8 +86,12 @@ ROWS = {
     "meshspan-1": Row("meshspan, 1 %", "meshspan", 1),
     "meshspan-0": Row("meshspan, 0 %", "meshspan", 0),
     "meshspan-unsampled": Row(
-        "meshspan, 1 %, an unsampled context comes in", "meshspan", 1, "none-unsampled", unsampled=True
+        "meshspan, 1 %, an unsampled traceparent comes in", "meshspan", 1, "none-unsampled", context="traceparent"
     ),
+    "meshspan-passes": Row(
+        "meshspan, 1 %, an unsampled context comes in, in both formats", "meshspan", 1, "none-both", context="both"
+    ),
+    "meshspan-traceparent-1": Row("meshspan, 1 %, traceparent only", "meshspan", 1, inject=("tracecontext",)),
 }
 
 
@@ -124,6 +138,8 @@ def proxy_config(row: Row, direction: str, upstream: Sink, collector: Sink) -> C
     plugin = {**configuration.plugin_configuration(config), "sampling": row.sampling}
     collector_of_row = {"protocol": row.protocol, "compression": row.compression}
     plugin["collector"] = {**plugin.get("collector", {}), **collector_of_row}
+    if row.inject:
+        plugin["propagation"] = {"inject": row.inject}
     configuration.set_plugin_configuration(config, plugin)
     return set_tracer(config, row.tracer, row.sampling)
 
@@ -132,7 +148,7 @@ class Load:
     """Sends requests with h2load: one after the other on each of four connections."""
 
     def __init__(self, row: Row, port: int, host: str, folder: Path) -> None:
-        headers = {":authority": host, **HEADERS, **(UNSAMPLED if row.unsampled else {})}
+        headers = {":authority": host, **HEADERS, **CONTEXTS[row.context]}
         self._command = ["h2load", "--h1", "-c1", "-t1", f"http://127.0.0.1:{port}{PATH}"]
         self._command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
         self._folder = folder
