@@ -2,11 +2,11 @@
 //!
 //! <https://www.envoyproxy.io/docs/envoy/v1.40.0/intro/arch_overview/advanced/attributes>
 
-use proxy_wasm::hostcalls;
+use super::abi;
 
 /// The attribute's bytes; absent too where Envoy cannot serialize it.
 pub(super) fn bytes(path: &[&str]) -> Option<Vec<u8>> {
-    hostcalls::get_property(path.to_vec()).ok().flatten()
+    abi::property(&path.join("\0"))
 }
 
 /// An attribute that is text; what is not UTF-8 counts as absent.

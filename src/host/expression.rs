@@ -4,8 +4,8 @@
 //! into the module's allocator. The functions are Envoy's own and no part of the ABI; where they are
 //! missing there is no expression, and attributes have to be read one by one.
 
+use super::abi;
 use crate::pairs;
-use proxy_wasm::hostcalls;
 
 /// An expression of Envoy's CEL whose value is a list; it belongs to the root context that made it.
 #[derive(Clone, Copy)]
@@ -16,14 +16,14 @@ pub(super) struct Expression {
 impl Expression {
     /// Has Envoy compile it; nothing where Envoy cannot. To be called in the root context.
     pub(super) fn compile(text: &str) -> Option<Self> {
-        let token = hostcalls::call_foreign_function("expr_create", Some(text.as_bytes()));
-        Some(Self { token: token.ok()??.try_into().ok()? })
+        let token = abi::foreign_function("expr_create", text.as_bytes())?;
+        Some(Self { token: token.try_into().ok()? })
     }
 
     /// Its value for the request whose callback this is, for [`items`]; nothing if any attribute in
     /// it is absent.
     pub(super) fn evaluate(self) -> Option<Vec<u8>> {
-        hostcalls::call_foreign_function("expr_evaluate", Some(&self.token)).ok().flatten()
+        abi::foreign_function("expr_evaluate", &self.token)
     }
 }
 

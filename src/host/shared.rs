@@ -1,9 +1,9 @@
 //! What the requests of a root context share with it.
 
+use super::abi;
 use super::expression::Expression;
 use super::facts;
 use crate::tracer::Tracer;
-use proxy_wasm::hostcalls;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
@@ -28,8 +28,7 @@ impl Shared {
     /// Asks for a tick at once, so that a full batch leaves.
     pub(super) fn wake(&self) {
         if !self.soon.replace(true) {
-            // Also in a request's context this sets the root context's tick.
-            let _ = hostcalls::set_tick_period(SOON);
+            abi::set_tick_period(SOON);
         }
     }
 
@@ -37,7 +36,7 @@ impl Shared {
     pub(super) fn woken(&self, tick: Duration) -> bool {
         let woken = self.soon.replace(false);
         if woken {
-            let _ = hostcalls::set_tick_period(tick);
+            abi::set_tick_period(tick);
         }
         woken
     }
