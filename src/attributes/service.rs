@@ -2,7 +2,7 @@
 //! from what a client sends only where nothing else names the service.
 
 use super::text;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many distinct names may come from the authority, which clients choose, in each worker and
 /// direction.
@@ -114,8 +114,8 @@ fn is_host(host: &str) -> bool {
 /// clients cannot make names without end.
 #[derive(Debug, Default)]
 pub struct ServiceNames {
-    inbound: HashMap<String, Option<Service>>,
-    from_authority: HashSet<String>,
+    inbound: BTreeMap<String, Option<Service>>,
+    from_authority: BTreeSet<String>,
 }
 
 /// Envoy's attributes that may name a service where the cluster does not.

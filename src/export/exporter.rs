@@ -8,7 +8,7 @@ use super::{Answer, Batch, Encoder};
 use crate::config::{BatchLimits, ExportLimits, QueueLimits};
 use crate::stats::{Metric, Stats};
 use crate::trace::Span;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a configuration that has been replaced goes on trying, in nanoseconds. Without an end
@@ -34,7 +34,7 @@ pub struct Exporter {
     queue_limits: QueueLimits,
     batch_limits: BatchLimits,
     export_limits: ExportLimits,
-    in_flight: HashMap<u32, Sent>,
+    in_flight: BTreeMap<u32, Sent>,
     backoff: Backoff,
     /// When it gives up, in nanoseconds; a configuration in force never does.
     end: Option<u64>,
@@ -55,7 +55,7 @@ impl Exporter {
             queue_limits,
             batch_limits,
             export_limits,
-            in_flight: HashMap::new(),
+            in_flight: BTreeMap::new(),
             backoff: Backoff::new(seed),
             end: None,
         }

@@ -3,6 +3,7 @@
 mod attributes;
 mod grpc;
 mod gzip;
+mod json;
 mod otlp;
 mod protobuf;
 mod semantic_conventions;
