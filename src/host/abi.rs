@@ -384,8 +384,8 @@ mod export {
 
     /// Zero is to go on.
     #[unsafe(no_mangle)]
-    extern "C" fn proxy_on_request_headers(id: u32, _: u32, _: u32) -> u32 {
-        contexts::start(id);
+    extern "C" fn proxy_on_request_headers(id: u32, _: u32, ends_stream: u32) -> u32 {
+        contexts::start(id, ends_stream == 0);
         0
     }
 

@@ -28,7 +28,6 @@ impl Expression {
 }
 
 /// The items of a list, each encoded as the attribute alone would be.
-pub(super) fn items<const N: usize>(list: &[u8]) -> Option<[&[u8]; N]> {
-    let items: Vec<&[u8]> = pairs::parse(list)?.into_iter().map(|(item, _)| item).collect();
-    items.try_into().ok()
+pub(super) fn items(list: &[u8]) -> Option<Vec<&[u8]>> {
+    Some(pairs::parse(list)?.into_iter().map(|(item, _)| item).collect())
 }

@@ -1,7 +1,7 @@
 //! What Envoy knows of a request that has ended.
 
 use super::attributes::{bytes, text};
-use super::expression::{Expression, items};
+use super::expression::{self, Expression};
 use crate::attributes::{Facts, Naming, Recording};
 use crate::trace::SpanKind;
 use crate::tracer::Tracer;
@@ -10,30 +10,50 @@ use std::net::SocketAddr;
 /// What `xds.listener_direction` is for a listener that the application or a gateway sends through.
 const OUTBOUND: i64 = 2;
 
-/// The attributes of [`Attributes::at_once`]. Asking with `has()` whether one is there would cost more
-/// than reading four; where one is absent, because no answer came or no route was found, all are read
-/// one by one.
-pub(super) const EXPRESSION: &str = "[\
-    request.time,\
-    request.duration,\
-    request.protocol,\
-    response.code,\
-    request.total_size,\
-    request.headers_bytes,\
-    response.size,\
-    response.flags,\
-    xds.cluster_name,\
-    xds.listener_direction,\
-    source.address,\
-    xds.listener_direction==2?upstream.local_address:destination.address,\
-    xds.listener_direction==2?upstream.address:'']";
+/// How the addresses of a client's span begin in [`Expressions`]; no address begins so.
+const CLIENT: char = '>';
+
+/// The attributes that every span shows, at once. Asking with `has()` whether one is there would cost
+/// more than reading two; where one is absent, because no answer came or no route was found, all are
+/// read one by one.
+#[derive(Clone, Copy)]
+pub(super) struct Expressions {
+    without_body: Expression,
+    with_body: Expression,
+}
+
+impl Expressions {
+    /// To be called in the root context; nothing where Envoy has no expressions.
+    pub(super) fn compile() -> Option<Self> {
+        Some(Self {
+            without_body: Expression::compile(&Self::text(""))?,
+            with_body: Expression::compile(&Self::text(
+                ",request.total_size,request.headers_bytes",
+            ))?,
+        })
+    }
+
+    /// The order is that of [`Attributes::at_once`]. The direction is asked for once.
+    fn text(more: &str) -> String {
+        format!(
+            "[request.time,request.duration,request.protocol,\
+            response.code,response.size,response.flags,\
+            xds.cluster_name,source.address,\
+            xds.listener_direction=={OUTBOUND}\
+            ?'{CLIENT}'+upstream.address+'{CLIENT}'+upstream.local_address\
+            :destination.address{more}]"
+        )
+    }
+}
 
 /// The facts of the request whose callback this is.
 pub(super) fn read(
-    expression: Option<Expression>,
+    expressions: Option<Expressions>,
     tracer: &mut Tracer,
     recording: &Recording,
+    has_body: bool,
 ) -> Facts {
+    let expression = expressions.map(|all| if has_body { all.with_body } else { all.without_body });
     let attributes = expression.and_then(Attributes::at_once).unwrap_or_else(Attributes::singly);
     let service = tracer.service(attributes.cluster.as_deref(), &Envoy);
     let grpc = |name| recording.is_grpc().then(|| grpc_field(name)).flatten();
@@ -80,35 +100,42 @@ struct Attributes {
 impl Attributes {
     fn at_once(expression: Expression) -> Option<Self> {
         let list = expression.evaluate()?;
+        let items = expression::items(&list)?;
         let [
             start_time,
             duration,
             protocol,
             status_code,
-            total_size,
-            headers_size,
             response_size,
             flags,
             cluster,
-            direction,
             source,
-            local,
-            upstream,
-        ] = items(&list)?;
+            ends,
+            sizes @ ..,
+        ] = items.as_slice()
+        else {
+            return None;
+        };
+        let ends = core::str::from_utf8(ends).ok()?;
+        let upstream = ends.strip_prefix(CLIENT).and_then(|ends| ends.split_once(CLIENT));
+        let (total_size, headers_size) = match sizes {
+            [total, headers] => (size(total), size(headers)),
+            _ => (0, 0),
+        };
         Some(Self {
             start_time: size(start_time),
             duration: size(duration),
             protocol: protocol.to_vec(),
             status_code: size(status_code),
-            total_size: size(total_size),
-            headers_size: size(headers_size),
+            total_size,
+            headers_size,
             response_size: size(response_size),
             flags: size(flags),
             cluster: core::str::from_utf8(cluster).ok().map(str::to_owned),
-            kind: kind(number(direction)),
+            kind: upstream.map_or(SpanKind::Server, |_| SpanKind::Client),
             source: address(source),
-            local: address(local),
-            upstream: address(upstream),
+            local: upstream.map_or(ends, |(_, local)| local).parse().ok(),
+            upstream: upstream.and_then(|(upstream, _)| upstream.parse().ok()),
         })
     }
 

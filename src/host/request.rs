@@ -26,15 +26,17 @@ pub(super) struct Request {
     /// What is recorded of it; nothing before its headers reach us, which a filter before ours may
     /// keep.
     recording: Option<Box<Recording>>,
+    has_body: bool,
 }
 
 impl Request {
     pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, recording: None }
+        Self { shared, recording: None, has_body: true }
     }
 
     /// Its headers are here; whether it is recorded.
-    pub(super) fn start(&mut self) -> bool {
+    pub(super) fn start(&mut self, has_body: bool) -> bool {
+        self.has_body = has_body;
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
             let started = self.shared.tracer.borrow_mut().start(&headers);
@@ -48,10 +50,10 @@ impl Request {
 
     /// It has ended.
     pub(super) fn finish(self) {
-        let Self { shared, recording } = self;
+        let Self { shared, recording, has_body } = self;
         let recording = recording.map(|recording| *recording).or_else(|| start_late(&shared));
         if let Some(recording) = recording {
-            finish(&shared, recording);
+            finish(&shared, recording, has_body);
         }
     }
 }
@@ -78,9 +80,9 @@ fn apply(edit: &Edit) {
     }
 }
 
-fn finish(shared: &Shared, recording: Recording) {
+fn finish(shared: &Shared, recording: Recording, has_body: bool) {
     let mut tracer = shared.tracer.borrow_mut();
-    let facts = facts::read(shared.facts, &mut tracer, &recording);
+    let facts = facts::read(shared.expressions, &mut tracer, &recording, has_body);
     tracer.finish(recording, facts);
     let due = tracer.exporter.is_due();
     drop(tracer);

@@ -1,8 +1,7 @@
 //! What the requests of a root context share with it.
 
 use super::abi;
-use super::expression::Expression;
-use super::facts;
+use super::facts::Expressions;
 use crate::tracer::Tracer;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -14,15 +13,14 @@ const SOON: Duration = Duration::from_millis(1);
 /// The tracer, and a way to call the root context.
 pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
-    /// Reads the facts of a request at once, where Envoy can.
-    pub(super) facts: Option<Expression>,
+    pub(super) expressions: Option<Expressions>,
     soon: Cell<bool>,
 }
 
 impl Shared {
     pub(super) fn new(tracer: Tracer) -> Self {
-        let facts = Expression::compile(facts::EXPRESSION);
-        Self { tracer: RefCell::new(tracer), facts, soon: Cell::new(false) }
+        let expressions = Expressions::compile();
+        Self { tracer: RefCell::new(tracer), expressions, soon: Cell::new(false) }
     }
 
     /// Asks for a tick at once, so that a full batch leaves.

@@ -1,5 +1,6 @@
 //! How spans are written: one file a wire format, and gzip around any of them.
 
+mod address;
 mod attributes;
 mod grpc;
 mod gzip;

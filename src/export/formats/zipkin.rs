@@ -2,8 +2,8 @@
 //!
 //! <https://zipkin.io/zipkin-api/#/default/post_spans>
 
-use super::Encoder;
 use super::json::Json;
+use super::{Encoder, address};
 use crate::attributes::{Istio, Resource};
 use crate::trace::{Endpoint, Link, Span, SpanKind, Tag, TraceId};
 use std::net::IpAddr;
@@ -108,7 +108,7 @@ fn endpoint(endpoint: &Endpoint, json: &mut Json) {
             IpAddr::V4(_) => "ipv4",
             IpAddr::V6(_) => "ipv6",
         });
-        json.address(ip);
+        json.digits(address::text(ip).as_bytes());
     }
     if let Some(port) = endpoint.port {
         json.key("port");
@@ -135,7 +135,7 @@ impl Zipkin {
         if let Some(peer) = response.peer
             && tags.begin("peer.address")
         {
-            tags.json.address(peer);
+            tags.json.digits(address::text(peer).as_bytes());
         }
         tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref());
         if let Some(grpc) = &request.grpc {
