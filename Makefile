@@ -68,7 +68,7 @@ screenshots: build $(VENV)/whole debian-packages ## pictures of Zipkin's web pag
 	@$(DEMO) --backend zipkin --pictures docs
 
 .PHONY: test
-test: lint unit e2e ## everything: lint, unit tests, tests in a real Envoy, Zipkin and Jaeger
+test: lint unit e2e bench-check ## everything: lint, unit tests, tests in a real Envoy, Zipkin and Jaeger
 
 .PHONY: lint
 lint: rust-target ## formatting and lints, native and wasm
@@ -116,6 +116,10 @@ rules: $(VENV)/whole ## dist/meshspan.rules.yaml, the alerts for a Prometheus wi
 .PHONY: bench
 bench: build $(VENV)/whole debian-packages ## what tracing costs a request (BENCH="--quick" or other options)
 	@$(RUN) -m mesh.bench $(BENCH)
+
+.PHONY: bench-check
+bench-check: build $(VENV)/whole debian-packages ## whether a request has become dearer than the committed figures
+	@$(RUN) -m mesh.bench --check --output dist/bench-check.json
 
 # The image that Istio fetches, by the name that the manifests have, and options of skopeo for its registry.
 IMAGE ?= registry.example.com/meshspan

@@ -1,7 +1,7 @@
 //! meshspan: a tracing filter for Envoy and Istio, as one WebAssembly module.
 //!
 //! The modules are the stations that a request passes, in this order; each knows those before it
-//! and none after it. Only `host` names `proxy_wasm`, and it is compiled for wasm alone.
+//! and none after it. Only `host` calls Envoy, and it is compiled for wasm alone.
 //!
 //! `bin/meshspan` is a native program beside the module: it checks configurations by `config`.
 

@@ -35,9 +35,9 @@ fn split_terminated(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
     Some((text, rest))
 }
 
-/// The same encoding the other way, which only Envoy writes where the module runs.
-#[cfg(not(target_arch = "wasm32"))]
+/// The same encoding the other way.
 pub(crate) fn encode(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+    // No address space of the module has room for more.
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     let mut bytes = number(pairs.len()).to_vec();
     for (key, value) in pairs {

@@ -2,7 +2,6 @@
 //! from what a client sends only where nothing else names the service.
 
 use super::text;
-use std::collections::{HashMap, HashSet};
 
 /// How many distinct names may come from the authority, which clients choose, in each worker and
 /// direction.
@@ -85,8 +84,8 @@ impl Service {
     /// The span's name, as Istio names operations: `reviews.default.svc.cluster.local:9080/*`.
     pub fn span_name(&self) -> String {
         match self.port {
-            Some(port) => format!("{}:{port}/*", self.host),
-            None => format!("{}/*", self.host),
+            Some(port) => [&self.host, ":", itoa::Buffer::new().format(port), "/*"].concat(),
+            None => [&self.host, "/*"].concat(),
         }
     }
 
@@ -114,8 +113,8 @@ fn is_host(host: &str) -> bool {
 /// clients cannot make names without end.
 #[derive(Debug, Default)]
 pub struct ServiceNames {
-    inbound: HashMap<String, Option<Service>>,
-    from_authority: HashSet<String>,
+    inbound: Vec<(String, Option<Service>)>,
+    from_authority: Vec<String>,
 }
 
 /// Envoy's attributes that may name a service where the cluster does not.
@@ -135,13 +134,13 @@ impl ServiceNames {
         }
         match cluster {
             Some(inbound) if inbound.starts_with("inbound|") => {
-                if let Some(service) = self.inbound.get(inbound) {
+                if let Some((_, service)) = self.inbound.iter().find(|(name, _)| name == inbound) {
                     return service.clone();
                 }
                 let host = envoy.cluster_service_host().unwrap_or_default();
                 let service = Service::from_inbound(&host, &virtual_host(), inbound);
                 if self.inbound.len() < MAX_INBOUND_CLUSTERS {
-                    self.inbound.insert(inbound.to_owned(), service.clone());
+                    self.inbound.push((inbound.to_owned(), service.clone()));
                 }
                 service
             }
@@ -157,7 +156,7 @@ impl ServiceNames {
             return Some(service);
         }
         (self.from_authority.len() < MAX_AUTHORITY_NAMES).then(|| {
-            self.from_authority.insert(name);
+            self.from_authority.push(name);
             service
         })
     }

@@ -8,7 +8,6 @@ use super::{Answer, Batch, Encoder};
 use crate::config::{BatchLimits, ExportLimits, QueueLimits};
 use crate::stats::{Metric, Stats};
 use crate::trace::Span;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// How long a configuration that has been replaced goes on trying, in nanoseconds. Without an end
@@ -34,7 +33,8 @@ pub struct Exporter {
     queue_limits: QueueLimits,
     batch_limits: BatchLimits,
     export_limits: ExportLimits,
-    in_flight: HashMap<u32, Sent>,
+    /// By their tokens; never many.
+    in_flight: Vec<(u32, Sent)>,
     backoff: Backoff,
     /// When it gives up, in nanoseconds; a configuration in force never does.
     end: Option<u64>,
@@ -55,7 +55,7 @@ impl Exporter {
             queue_limits,
             batch_limits,
             export_limits,
-            in_flight: HashMap::new(),
+            in_flight: Vec::new(),
             backoff: Backoff::new(seed),
             end: None,
         }
@@ -138,7 +138,7 @@ impl Exporter {
     pub fn sent(&mut self, token: u32, batch: Batch, now: u64, stats: &mut Stats) {
         stats.add(Metric::ExportRequests, 1);
         let request = self.backoff.sent(now);
-        self.in_flight.insert(token, Sent { batch, request });
+        self.in_flight.push((token, Sent { batch, request }));
     }
 
     /// The batch could not be sent at `now`: there is no such cluster, or no host in it.
@@ -152,9 +152,10 @@ impl Exporter {
     /// The collector answered the call with this token at `now`. A token that is not ours is
     /// ignored.
     pub fn answered(&mut self, token: u32, answer: Answer, now: u64, stats: &mut Stats) {
-        let Some(Sent { batch, request }) = self.in_flight.remove(&token) else {
+        let Some(place) = self.in_flight.iter().position(|(sent, _)| *sent == token) else {
             return;
         };
+        let (_, Sent { batch, request }) = self.in_flight.swap_remove(place);
         if !matches!(answer, Answer::Accepted { .. }) {
             stats.add(Metric::ExportFailures, 1);
         }

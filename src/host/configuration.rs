@@ -1,9 +1,9 @@
 //! Where the configuration comes from, and what happens with one that is invalid.
 
+use super::abi::{self, Level};
 use super::attributes;
 use crate::attributes::{Istio, Kubernetes, Resource};
 use crate::config::{ConfigError, MeshConfig, NodeMetadata, PluginConfig, Settings, settings};
-use proxy_wasm::hostcalls;
 
 /// Overrides what happens with an invalid plugin configuration.
 const POLICY_VARIABLE: &str = "MESHSPAN_INVALID_CONFIGURATION";
@@ -37,7 +37,7 @@ pub(super) struct InForce {
 pub(super) fn read(plugin: &[u8]) -> Option<InForce> {
     let (mesh, errors) = MeshConfig::read(&Node);
     for error in errors {
-        log::warn!("meshspan: mesh configuration: {error}; ignored");
+        abi::log(Level::Warn, &format!("meshspan: mesh configuration: {error}; ignored"));
     }
     let continues = continues_when_invalid();
     match PluginConfig::parse(plugin) {
@@ -67,7 +67,8 @@ pub(super) fn read(plugin: &[u8]) -> Option<InForce> {
 }
 
 fn log_invalid(error: &ConfigError, consequence: &str) {
-    log::error!("meshspan: invalid plugin configuration, {consequence}: {error}");
+    let line = format!("meshspan: invalid plugin configuration, {consequence}: {error}");
+    abi::log(Level::Error, &line);
 }
 
 fn continues_when_invalid() -> bool {
@@ -76,8 +77,11 @@ fn continues_when_invalid() -> bool {
         Ok("continue") => true,
         Ok(other) => {
             let found: String = other.chars().take(64).collect();
-            log::warn!(
-                "meshspan: {POLICY_VARIABLE}: {found:?} is not one of refuse, continue; ignored"
+            abi::log(
+                Level::Warn,
+                &format!(
+                    "meshspan: {POLICY_VARIABLE}: {found:?} is not one of refuse, continue; ignored"
+                ),
             );
             in_istio()
         }
@@ -98,13 +102,12 @@ fn last_valid_key() -> String {
 }
 
 fn remember(plugin: &[u8]) {
-    // Without compare-and-swap a write cannot fail; every worker writes the same.
-    let _ = hostcalls::set_shared_data(&last_valid_key(), Some(plugin), None);
+    // Every worker writes the same.
+    abi::set_shared_data(&last_valid_key(), plugin);
 }
 
 fn last_valid() -> Option<PluginConfig> {
-    let (bytes, _) = hostcalls::get_shared_data(&last_valid_key()).ok()?;
-    PluginConfig::parse(&bytes?).ok()
+    PluginConfig::parse(&abi::shared_data(&last_valid_key())?).ok()
 }
 
 /// What is the same for every span of this proxy.

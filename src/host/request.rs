@@ -7,9 +7,6 @@ use super::shared::Shared;
 use crate::attributes::Recording;
 use crate::pairs;
 use crate::propagation::Edit;
-use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MapType};
 use std::rc::Rc;
 
 /// How `response.code_details` begins where Envoy's own tracers trace nothing either: what the
@@ -25,50 +22,38 @@ const UNTRACED: [&str; 7] = [
 ];
 
 pub(super) struct Request {
-    shared: Option<Rc<Shared>>,
-    life: Life,
-}
-
-/// How far a request has come with us.
-enum Life {
-    /// Its headers have not reached us: a filter before ours may keep them.
-    New,
-    /// It is recorded.
-    Recorded(Box<Recording>),
-    /// It is not recorded, or its span is finished.
-    Over,
+    shared: Rc<Shared>,
+    /// What is recorded of it; nothing before its headers reach us, which a filter before ours may
+    /// keep.
+    recording: Option<Box<Recording>>,
+    has_body: bool,
 }
 
 impl Request {
-    pub(super) fn new(shared: Option<Rc<Shared>>) -> Self {
-        Self { shared, life: Life::New }
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, recording: None, has_body: true }
     }
-}
 
-impl Context for Request {}
-
-impl HttpContext for Request {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    /// Its headers are here; whether it is recorded.
+    pub(super) fn start(&mut self, has_body: bool) -> bool {
+        self.has_body = has_body;
         let bytes = abi::request_headers();
-        if let (Some(shared), Some(headers)) = (&self.shared, pairs::parse(&bytes)) {
-            let started = shared.tracer.borrow_mut().start(&headers);
+        if let Some(headers) = pairs::parse(&bytes) {
+            let started = self.shared.tracer.borrow_mut().start(&headers);
             for edit in &started.edits {
                 apply(edit);
             }
-            self.life = started.recording.map_or(Life::Over, |it| Life::Recorded(Box::new(it)));
+            self.recording = started.recording.map(Box::new);
         }
-        Action::Continue
+        self.recording.is_some()
     }
 
-    fn on_log(&mut self) {
-        let Some(shared) = &self.shared else { return };
-        let recording = match core::mem::replace(&mut self.life, Life::Over) {
-            Life::New => start_late(shared),
-            Life::Recorded(recording) => Some(*recording),
-            Life::Over => None,
-        };
+    /// It has ended.
+    pub(super) fn finish(self) {
+        let Self { shared, recording, has_body } = self;
+        let recording = recording.map(|recording| *recording).or_else(|| start_late(&shared));
         if let Some(recording) = recording {
-            finish(shared, recording);
+            finish(&shared, recording, has_body);
         }
     }
 }
@@ -86,23 +71,18 @@ fn start_late(shared: &Shared) -> Option<Recording> {
     shared.tracer.borrow_mut().start(&headers).recording
 }
 
+/// Envoy takes every change to a request's headers before they have gone on.
 fn apply(edit: &Edit) {
-    let request = MapType::HttpRequestHeaders;
-    // Envoy takes every change to a request's headers before they have gone on.
-    let _ = match edit {
-        Edit::Add(header, value) => {
-            hostcalls::add_map_value_bytes(request, header.name(), value.as_bytes())
-        }
-        Edit::Replace(header, value) => {
-            hostcalls::set_map_value_bytes(request, header.name(), Some(value.as_bytes()))
-        }
-        Edit::Remove(header) => hostcalls::remove_map_value(request, header.name()),
-    };
+    match edit {
+        Edit::Add(header, value) => abi::add_header(header.name(), value.as_bytes()),
+        Edit::Replace(header, value) => abi::replace_header(header.name(), value.as_bytes()),
+        Edit::Remove(header) => abi::remove_header(header.name()),
+    }
 }
 
-fn finish(shared: &Shared, recording: Recording) {
+fn finish(shared: &Shared, recording: Recording, has_body: bool) {
     let mut tracer = shared.tracer.borrow_mut();
-    let facts = facts::read(&mut tracer, &recording);
+    let facts = facts::read(shared.expressions, &mut tracer, &recording, has_body);
     tracer.finish(recording, facts);
     let due = tracer.exporter.is_due();
     drop(tracer);

@@ -1,19 +1,17 @@
 //! The root context: one for each worker and configuration. It owns the tracer, and sends what the
 //! tracer's exporter has ready.
 
+use super::abi::{self, Buffer, CallError, Level, Map};
 use super::configuration::{self, InForce};
 use super::metrics::Metrics;
-use super::request::Request;
 use super::shared::Shared;
 use crate::config::{Collector, Protocol, Settings};
 use crate::export::{Answer, Exporter, Meaning, Reply};
+use crate::pairs;
 use crate::stats::{LogLimit, Metric};
 use crate::tracer::Tracer;
-use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, MapType, Status};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How often counters are told to Envoy and the queue is looked after, at the least.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
@@ -38,27 +36,27 @@ struct Running {
     draining: bool,
 }
 
-impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, trailers: usize) {
-        if let Some(running) = &mut self.running {
-            running.answered(token, reply(headers > 0, body, trailers > 0));
-        }
-    }
-
-    fn on_done(&mut self) -> bool {
-        self.running.as_mut().is_none_or(Running::drain)
-    }
+/// Whether a root context that was to end has sent what it had.
+#[derive(PartialEq, Eq)]
+pub(super) enum Ended {
+    Yes,
+    No,
 }
 
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+impl Root {
+    /// What requests share with it; nothing before it is configured.
+    pub(super) fn shared(&self) -> Option<Rc<Shared>> {
+        self.running.as_ref().map(|running| Rc::clone(&running.shared))
+    }
+
+    /// Whether the configuration of so many bytes is one to go on with.
+    pub(super) fn configure(&mut self, size: usize) -> bool {
         // A root context belongs to one configuration. Envoy configures it once more for each
         // listener that shares it, and a new tracer would lose what waits in the old one.
         if self.running.is_some() {
             return true;
         }
-        let plugin = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size);
-        let plugin = plugin.ok().flatten().unwrap_or_default();
+        let plugin = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         let Some(in_force) = configuration::read(&plugin) else {
             return false;
         };
@@ -66,20 +64,26 @@ impl RootContext for Root {
         true
     }
 
-    fn on_tick(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.tick();
-        }
+    pub(super) fn tick(&mut self) -> Ended {
+        self.running.as_mut().map_or(Ended::No, Running::tick)
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        // Returning nothing would panic in the SDK; without a configuration there are no requests.
-        let shared = self.running.as_ref().map(|running| Rc::clone(&running.shared));
-        Some(Box::new(Request::new(shared)))
+    /// The collector has answered the call with this token.
+    pub(super) fn answered(
+        &mut self,
+        token: u32,
+        has_headers: bool,
+        body: usize,
+        has_trailers: bool,
+    ) -> Ended {
+        let Some(running) = &mut self.running else { return Ended::No };
+        running.answered(token, reply(has_headers, body, has_trailers))
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    /// The configuration ends; whether nothing is left to deliver. If something is, [`Ended`] says
+    /// so later.
+    pub(super) fn drain(&mut self) -> bool {
+        self.running.as_mut().is_none_or(Running::drain)
     }
 }
 
@@ -88,7 +92,7 @@ impl Running {
         let metrics = Metrics::define();
         metrics.set(Metric::ConfigurationInvalid, u64::from(!plugin_is_valid));
         let tick = settings.batch.interval.min(LONGEST_TICK);
-        let _ = hostcalls::set_tick_period(tick);
+        abi::set_tick_period(tick);
         let shared = Shared::new(tracer(&settings));
         Self {
             shared: Rc::new(shared),
@@ -102,18 +106,18 @@ impl Running {
         }
     }
 
-    fn tick(&mut self) {
+    fn tick(&mut self) -> Ended {
         // An early tick is for what is full; the rest has its own.
         let ahead = if self.shared.woken(self.tick) { Duration::ZERO } else { self.tick };
         self.send(ahead);
-        self.end_if_drained();
+        self.ended()
     }
 
     /// Sends every batch that is full or whose interval ends within `ahead`.
     fn send(&mut self, ahead: Duration) {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
-        let now = now();
+        let now = abi::now();
         exporter.give_up(now, stats);
         let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
@@ -128,8 +132,8 @@ impl Running {
         self.metrics.tell(stats);
     }
 
-    fn answered(&mut self, token: u32, reply: Reply) {
-        let now = now();
+    fn answered(&mut self, token: u32, reply: Reply) -> Ended {
+        let now = abi::now();
         let Meaning { answer, words } = reply.meaning(self.collector.protocol, now);
         let consequence = match answer {
             Answer::Accepted { rejected } => {
@@ -153,21 +157,20 @@ impl Running {
         // What is not full can wait for the tick; else each answer would take the few spans along
         // that have come since.
         self.send(Duration::ZERO);
-        self.end_if_drained();
+        self.ended()
     }
 
-    /// Whether nothing is left to deliver; if not, [`Self::end_if_drained`] says so later.
     fn drain(&mut self) -> bool {
         self.draining = true;
-        self.shared.tracer.borrow_mut().exporter.flush(now());
+        self.shared.tracer.borrow_mut().exporter.flush(abi::now());
         self.send(self.tick);
         self.shared.tracer.borrow().exporter.is_empty()
     }
 
-    fn end_if_drained(&mut self) {
-        if self.draining && self.shared.tracer.borrow().exporter.is_empty() {
-            self.draining = false;
-            let _ = hostcalls::done();
+    fn ended(&self) -> Ended {
+        match self.draining && self.shared.tracer.borrow().exporter.is_empty() {
+            true => Ended::Yes,
+            false => Ended::No,
         }
     }
 }
@@ -175,8 +178,9 @@ impl Running {
 fn tracer(settings: &Settings) -> Tracer {
     let mut seed = [0; 32];
     if let Err(error) = getrandom::fill(&mut seed) {
-        log::error!("meshspan: Envoy gives no entropy ({error}); trace ids may repeat");
-        seed[..8].copy_from_slice(&now().to_le_bytes());
+        let line = format!("meshspan: Envoy gives no entropy ({error}); trace ids may repeat");
+        abi::log(Level::Error, &line);
+        seed[..8].copy_from_slice(&abi::now().to_le_bytes());
     }
     let resource = configuration::resource(settings);
     Tracer::new(settings, resource, seed, |name| std::env::var(name).ok())
@@ -200,11 +204,14 @@ impl Collector {
         }
         headers.extend(exporter.content_encoding().map(|encoding| ("content-encoding", encoding)));
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        hostcalls::dispatch_http_call(&self.cluster, headers, Some(body), vec![], self.timeout)
-            .map_err(|status| match status {
-                Status::BadArgument => "there is no such cluster",
-                _ => "the cluster has no healthy host",
-            })
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        abi::http_call(&self.cluster, &pairs::encode(&headers), body, self.timeout).map_err(
+            |error| match error {
+                CallError::BadArgument => "there is no such cluster",
+                CallError::Failure => "the cluster has no healthy host",
+            },
+        )
     }
 }
 
@@ -212,19 +219,13 @@ fn status_code(header: &[u8]) -> Option<u16> {
     core::str::from_utf8(header).ok()?.parse().ok()
 }
 
-/// The reply that Envoy is showing. A map or a body that is not there is not asked for: that would
-/// panic in the SDK. One that broke off has none.
+/// The reply that Envoy is showing. One that broke off has no headers.
 fn reply(has_headers: bool, body: usize, has_trailers: bool) -> Reply {
-    let value = |map, name| hostcalls::get_map_value_bytes(map, name).ok().flatten();
-    let header =
-        |name| has_headers.then(|| value(MapType::HttpCallResponseHeaders, name)).flatten();
+    let header = |name| has_headers.then(|| abi::header(Map::CallResponseHeaders, name)).flatten();
     let trailer =
-        |name| has_trailers.then(|| value(MapType::HttpCallResponseTrailers, name)).flatten();
+        |name| has_trailers.then(|| abi::header(Map::CallResponseTrailers, name)).flatten();
     let either = |name| trailer(name).or_else(|| header(name));
-    let body = (body > 0).then(|| {
-        let most = body.min(Reply::MAX_BODY);
-        hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, most).ok().flatten()
-    });
+    let body = (body > 0).then(|| abi::buffer(Buffer::CallResponseBody, body.min(Reply::MAX_BODY)));
     Reply {
         status: header(":status").as_deref().and_then(status_code),
         retry_after: header("retry-after"),
@@ -243,30 +244,28 @@ fn log_failure(
     now: u64,
 ) {
     if let Some(held_back) = limit.permit(now) {
-        log::warn!(
-            "meshspan: spans could not be sent to cluster {:?}: {reason}; {consequence} \
+        abi::log(
+            Level::Warn,
+            &format!(
+                "meshspan: spans could not be sent to cluster {:?}: {reason}; {consequence} \
              ({held_back} like this not logged)",
-            collector.cluster
+                collector.cluster
+            ),
         );
     }
 }
 
 fn log_remark(limit: &mut LogLimit, collector: &Collector, rejected: usize, words: &str, now: u64) {
     if let Some(held_back) = limit.permit(now) {
-        log::warn!(
-            "meshspan: cluster {:?} took a batch and rejected {rejected} of its spans: {words:?} \
+        abi::log(
+            Level::Warn,
+            &format!(
+                "meshspan: cluster {:?} took a batch and rejected {rejected} of its spans: {words:?} \
              ({held_back} like this not logged)",
-            collector.cluster
+                collector.cluster
+            ),
         );
     }
-}
-
-/// Envoy's clock: nanoseconds since the epoch.
-fn now() -> u64 {
-    hostcalls::get_current_time()
-        .ok()
-        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
-        .map_or(0, nanoseconds)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

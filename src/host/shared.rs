@@ -1,7 +1,8 @@
 //! What the requests of a root context share with it.
 
+use super::abi;
+use super::facts::Expressions;
 use crate::tracer::Tracer;
-use proxy_wasm::hostcalls;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
@@ -12,19 +13,20 @@ const SOON: Duration = Duration::from_millis(1);
 /// The tracer, and a way to call the root context.
 pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
+    pub(super) expressions: Option<Expressions>,
     soon: Cell<bool>,
 }
 
 impl Shared {
     pub(super) fn new(tracer: Tracer) -> Self {
-        Self { tracer: RefCell::new(tracer), soon: Cell::new(false) }
+        let expressions = Expressions::compile();
+        Self { tracer: RefCell::new(tracer), expressions, soon: Cell::new(false) }
     }
 
     /// Asks for a tick at once, so that a full batch leaves.
     pub(super) fn wake(&self) {
         if !self.soon.replace(true) {
-            // Also in a request's context this sets the root context's tick.
-            let _ = hostcalls::set_tick_period(SOON);
+            abi::set_tick_period(SOON);
         }
     }
 
@@ -32,7 +34,7 @@ impl Shared {
     pub(super) fn woken(&self, tick: Duration) -> bool {
         let woken = self.soon.replace(false);
         if woken {
-            let _ = hostcalls::set_tick_period(tick);
+            abi::set_tick_period(tick);
         }
         woken
     }

@@ -115,12 +115,15 @@ fn is_same_trace(one: TraceId, other: TraceId) -> bool {
 }
 
 /// What another format says besides of the same trace: B3 alone may leave the decision open, B3 and
-/// Jaeger alone know debug, `traceparent` alone the random flag.
+/// Jaeger alone know debug and the span's parent, `traceparent` alone the random flag.
 fn complete(first: &mut TraceContext, other: &TraceContext) {
     if first.trace_id != other.trace_id {
         return;
     }
     first.flags.random |= other.flags.random;
+    if first.span_id == other.span_id {
+        first.parent_id = first.parent_id.or(other.parent_id);
+    }
     first.decision = match (first.decision, other.decision) {
         (None, decision) => decision,
         (Some(Decision::Sample), Some(Decision::Debug)) => Some(Decision::Debug),

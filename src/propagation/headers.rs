@@ -162,7 +162,8 @@ pub(super) struct Edits<'a, 'h> {
 
 impl<'a, 'h> Edits<'a, 'h> {
     pub(super) fn new(incoming: &'a Incoming<'h>) -> Self {
-        Self { incoming, list: Vec::new() }
+        // What both formats of the default take.
+        Self { incoming, list: Vec::with_capacity(5) }
     }
 
     /// The header shall have this value, once.

@@ -9,7 +9,7 @@ use crate::export::{Encoder, Exporter, Grpc, Gzip, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
 use crate::sampling::Sampler;
 use crate::stats::{Metric, Stats};
-use crate::trace::{IdGenerator, TraceContext, TraceFlags};
+use crate::trace::{Decision, IdGenerator, TraceContext, TraceFlags};
 
 /// Everything that the requests of one worker and configuration share.
 pub struct Tracer {
@@ -88,6 +88,9 @@ impl Tracer {
             }
         };
         let decision = self.sampler.decide(came_in, trace_id);
+        if parent.is_some_and(|parent| self.may_pass(&incoming, &parent, decision)) {
+            return Started { edits: Vec::new(), recording: None };
+        }
         let context = TraceContext {
             trace_id,
             span_id: self.ids.span_id(),
@@ -105,14 +108,16 @@ impl Tracer {
         }
     }
 
+    /// Whether the headers may go on as they came in: nothing is recorded, so nobody would find a
+    /// span id of ours, and every format that is written says the context already. Where one has to
+    /// be written all of them get a new span id.
+    fn may_pass(&self, incoming: &Incoming, parent: &TraceContext, decision: Decision) -> bool {
+        !decision.is_sampled() && self.propagator.inject(incoming, parent, decision).is_empty()
+    }
+
     /// The service that a route leads to, for [`Facts`].
     pub fn service(&mut self, cluster: Option<&str>, envoy: &impl Naming) -> Option<Service> {
         self.names.of_route(cluster, envoy)
-    }
-
-    /// Whether a client's span needs no local address of its connection: Istio says the pod's.
-    pub fn knows_its_address(&self) -> bool {
-        self.resource.ip.is_some()
     }
 
     /// Ends a sampled request.

@@ -67,6 +67,41 @@ fn a_request_without_context_starts_a_random_trace_by_the_percentage() {
 }
 
 #[test]
+fn an_unsampled_context_passes_untouched_if_every_format_says_it_already() {
+    let (trace, span) = (&TRACEPARENT[3..35], &TRACEPARENT[36..]);
+    let traceparent = |flags: &str| format!("traceparent: {TRACEPARENT}-{flags}\n");
+    let b3multi = format!("x-b3-traceid: {trace}\nx-b3-spanid: {span}\nx-b3-sampled: 0");
+    let both = traceparent("00") + &b3multi;
+    for (name, lines, untouched) in [
+        ("both formats", both.clone(), true),
+        ("with the random flag", traceparent("02") + &b3multi, true),
+        ("with the span's parent", format!("{both}\nx-b3-parentspanid: 00000000000000ab"), true),
+        ("with a third format", format!("{both}\nb3: {trace}-{span}-0"), true),
+        (
+            "a third format says another span",
+            format!("{both}\nb3: {trace}-00000000000000ab-0"),
+            false,
+        ),
+        ("a third format is malformed", format!("{both}\nb3: x"), false),
+        ("a format is missing", traceparent("00"), false),
+        ("a format says another trace", both.replacen(trace, &trace.replace('4', "5"), 1), false),
+        ("a format is written otherwise", both.replace("sampled: 0", "sampled: false"), false),
+        ("a line is repeated", traceparent("00") + &both, false),
+        (
+            "the context is sampled",
+            both.replace("-00", "-01").replace("sampled: 0", "sampled: 1"),
+            false,
+        ),
+    ] {
+        let pairs: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
+        let started = tracer(r#"{"sampling": 100}"#).start(&headers(&pairs));
+        assert_eq!(started.edits.is_empty(), untouched, "{name}");
+        let out = written(&started, "traceparent");
+        assert_eq!(out.is_some_and(|out| out[36..52] != *span), !untouched, "{name}");
+    }
+}
+
+#[test]
 fn a_context_that_came_in_is_continued_with_its_decision() {
     for (flags, sampled) in [("01", true), ("00", false)] {
         let mut tracer = tracer(r#"{"sampling": 50}"#);

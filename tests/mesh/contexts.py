@@ -87,7 +87,7 @@ class Vector:
     """Headers that come in, and the context that shall be continued from them.
 
     `trace` is None where a new trace begins. `out` are whole lines, where a vector has them,
-    NEW standing for the id of the proxy's span.
+    NEW standing for the id of the proxy's span. Where it `passes`, all goes on as it came in.
     """
 
     rule: str
@@ -102,6 +102,7 @@ class Vector:
     malformed: bool
     tracestate_kept: bool
     out: tuple[str, ...]
+    passes: bool
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.name}"
@@ -129,7 +130,7 @@ def read_vectors(path: Path) -> list[Vector]:
 
 
 def _vector(group: Mapping[str, Any], name: str, case: Mapping[str, Any]) -> Vector:
-    unknown = case.keys() - {"in", "trace", "parent", "decision", "random", "malformed", "tracestate", "out"}
+    unknown = case.keys() - {"in", "trace", "parent", "decision", "random", "malformed", "tracestate", "out", "passes"}
     assert not unknown, f"{name}: {unknown}"
     trace = IDS[case["trace"]].zfill(32) if "trace" in case else None
     return Vector(
@@ -145,6 +146,7 @@ def _vector(group: Mapping[str, Any], name: str, case: Mapping[str, Any]) -> Vec
         malformed=case.get("malformed", False),
         tracestate_kept=case.get("tracestate") == "kept",
         out=tuple(with_ids(line) for line in case.get("out", ())),
+        passes=case.get("passes", False),
     )
 
 

@@ -64,8 +64,12 @@ def set_tracer(config: Config, tracer: str, sampling: float | None = None) -> Co
 
 
 def set_native_flush(config: Config, spans: int, interval_ms: int) -> Config:
-    """How many spans, and how long, Envoy's Zipkin tracer waits before it sends (5, 5000)."""
-    layer = {"tracing.zipkin.min_flush_spans": spans, "tracing.zipkin.flush_interval_ms": interval_ms}
+    """How many spans, and how many milliseconds, Envoy's own tracers wait before they send (5, 5000)."""
+    layer = {
+        f"tracing.{tracer}.{name}": value
+        for tracer in ("zipkin", "opentelemetry")
+        for name, value in {"min_flush_spans": spans, "flush_interval_ms": interval_ms}.items()
+    }
     config["layered_runtime"] = {"layers": [{"name": "flush", "static_layer": layer}]}
     return config
 

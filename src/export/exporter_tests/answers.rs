@@ -66,7 +66,7 @@ fn a_batch_that_never_succeeds_does_not_stop_the_others() {
         run.push("good", now);
         now += PAUSE;
         for size in run.send(now, now) {
-            let token = run.exporter.in_flight.keys().copied().max().unwrap();
+            let token = run.exporter.in_flight.iter().map(|(token, _)| *token).max().unwrap();
             let answer = if size == 10 { LATER } else { Answer::ACCEPTED };
             run.answer(token, answer, now);
         }
@@ -129,11 +129,14 @@ fn a_batch_that_is_too_large_is_halved_until_only_what_is_too_large_is_dropped()
         let mut exported = 0;
         while !run.exporter.is_empty() {
             assert!(!run.send(10 * SECOND, 11 * SECOND).is_empty(), "no pause between halves");
-            for token in run.exporter.in_flight.keys().copied().collect::<Vec<_>>() {
-                let batch = &run.exporter.in_flight[&token].batch;
-                let bytes: usize = batch.spans.iter().map(Vec::len).sum();
+            let sent = |(token, sent): &(u32, Sent)| {
+                let bytes: usize = sent.batch.spans.iter().map(Vec::len).sum();
+                (*token, bytes, sent.batch.spans.len())
+            };
+            for (token, bytes, spans) in run.exporter.in_flight.iter().map(sent).collect::<Vec<_>>()
+            {
                 let answer = if bytes > largest { Answer::TooLarge } else { Answer::ACCEPTED };
-                exported += if bytes > largest { 0 } else { batch.spans.len() };
+                exported += if bytes > largest { 0 } else { spans };
                 run.answer(token, answer, 10 * SECOND);
                 run.check_books();
             }

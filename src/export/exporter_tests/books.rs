@@ -47,7 +47,7 @@ fn finish(run: &mut Run, now: &mut u64, away: bool) {
         *now += SECOND;
         run.exporter.give_up(*now, &mut run.stats);
         run.send(*now, *now + SECOND);
-        let tokens: Vec<u32> = run.exporter.in_flight.keys().copied().collect();
+        let tokens: Vec<u32> = run.exporter.in_flight.iter().map(|(token, _)| *token).collect();
         let answer = if away { LATER } else { Answer::ACCEPTED };
         tokens.into_iter().for_each(|token| run.answer(token, answer, *now));
         run.check_books();

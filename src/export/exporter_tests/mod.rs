@@ -109,7 +109,7 @@ impl Run {
         assert_eq!(self.total(Metric::SpansSampled), exported + dropped + waiting);
         let exporter = &self.exporter;
         let mut lent = Held::default();
-        exporter.in_flight.values().for_each(|sent| lent.add(sent.batch.size()));
+        exporter.in_flight.iter().for_each(|(_, sent)| lent.add(sent.batch.size()));
         assert_eq!(exporter.queue.lent(), lent);
         let mut held = exporter.queue.counted();
         held.add(lent);

@@ -1,8 +1,10 @@
 //! How spans are written: one file a wire format, and gzip around any of them.
 
+mod address;
 mod attributes;
 mod grpc;
 mod gzip;
+mod json;
 mod otlp;
 mod protobuf;
 mod semantic_conventions;

@@ -4,6 +4,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>,
 //! <https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/>
 
+use super::address;
 use super::attributes::Attributes;
 use crate::attributes::{Kubernetes, Resource};
 use crate::trace::{GrpcRequest, Span, SpanKind};
@@ -160,12 +161,12 @@ fn network(span: &Span, attributes: &mut Attributes) {
     }
     // An address without a port is none of a connection: Envoy has it from `x-forwarded-for`.
     if let (Some(ip), Some(port)) = (remote.ip, remote.port) {
-        attributes.string("network.peer.address", &ip.to_string());
+        attributes.string("network.peer.address", &address::text(ip));
         attributes.integer("network.peer.port", port.into());
     }
     match (span.kind, response.peer) {
         (SpanKind::Server, Some(client)) => {
-            attributes.string("client.address", &client.to_string());
+            attributes.string("client.address", &address::text(client));
         }
         (SpanKind::Client, _) => attributes.string("peer.service", &remote.service_name),
         _ => {}

@@ -2,22 +2,27 @@
 //!
 //! <https://zipkin.io/zipkin-api/#/default/post_spans>
 
-use super::Encoder;
-use crate::attributes::Resource;
-use crate::trace::{Endpoint, Link, Span, SpanKind, TraceId};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use super::json::Json;
+use super::{Encoder, address};
+use crate::attributes::{Istio, Resource};
+use crate::trace::{Endpoint, Link, Span, SpanKind, Tag, TraceId};
 use std::net::IpAddr;
 
 /// The encoder for Zipkin's `/api/v2/spans`.
 #[derive(Debug)]
 pub struct Zipkin {
     resource: Resource,
+    /// The tags that are the same for every span, as long as no custom tag replaces one of them.
+    constant: Vec<u8>,
 }
 
 impl Zipkin {
     /// An encoder of this proxy's spans.
     pub fn new(resource: Resource) -> Self {
-        Self { resource }
+        let mut tags = Tags { json: &mut Json::default(), custom: &[] };
+        tags.set_constant(&resource);
+        let constant = core::mem::take(&mut tags.json.0);
+        Self { resource, constant }
     }
 }
 
@@ -27,14 +32,44 @@ impl Encoder for Zipkin {
     }
 
     fn span(&self, span: &Span) -> Vec<u8> {
-        let mut json = Vec::with_capacity(1536);
-        // Writing strings and numbers into memory cannot fail; if it did, the span would be empty
-        // and the batch would still be JSON.
-        if serde_json::to_writer(&mut json, &SpanJson { span, resource: &self.resource }).is_err() {
-            json.clear();
-            json.extend_from_slice(b"null");
+        let mut json = Json(Vec::with_capacity(1536));
+        json.open();
+        json.key("traceId");
+        json.digits(trace_id_digits(span.trace_id, &span.trace_id.hex()));
+        if let Some(parent_id) = span.parent_id {
+            json.key("parentId");
+            json.digits(&parent_id.hex());
         }
-        json
+        json.key("id");
+        json.digits(&span.span_id.hex());
+        json.key("kind");
+        json.text(match span.kind {
+            SpanKind::Server => "SERVER",
+            SpanKind::Client => "CLIENT",
+        });
+        json.key("name");
+        json.text(&span.name);
+        json.key("timestamp");
+        json.number(span.start_time / 1000);
+        json.key("duration");
+        // Zipkin takes zero for absent.
+        json.number((span.duration / 1000).max(1));
+        if span.debug {
+            json.key("debug");
+            json.0.extend_from_slice(b"true");
+        }
+        json.key("localEndpoint");
+        endpoint(&span.local, &mut json);
+        if span.remote != Endpoint::default() {
+            json.key("remoteEndpoint");
+            endpoint(&span.remote, &mut json);
+        }
+        json.key("tags");
+        json.open();
+        self.tags(span, &mut json);
+        json.close();
+        json.close();
+        json.0
     }
 
     fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8> {
@@ -52,44 +87,6 @@ impl Encoder for Zipkin {
     }
 }
 
-struct SpanJson<'a> {
-    span: &'a Span<'a>,
-    resource: &'a Resource,
-}
-
-impl Serialize for SpanJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let span = self.span;
-        let mut fields = serializer.serialize_map(None)?;
-        fields.serialize_entry(
-            "traceId",
-            ascii(trace_id_digits(span.trace_id, &span.trace_id.hex())),
-        )?;
-        if let Some(parent_id) = span.parent_id {
-            fields.serialize_entry("parentId", ascii(&parent_id.hex()))?;
-        }
-        fields.serialize_entry("id", ascii(&span.span_id.hex()))?;
-        let kind = match span.kind {
-            SpanKind::Server => "SERVER",
-            SpanKind::Client => "CLIENT",
-        };
-        fields.serialize_entry("kind", kind)?;
-        fields.serialize_entry("name", &span.name)?;
-        fields.serialize_entry("timestamp", &(span.start_time / 1000))?;
-        // Zipkin takes zero for absent.
-        fields.serialize_entry("duration", &(span.duration / 1000).max(1))?;
-        if span.debug {
-            fields.serialize_entry("debug", &true)?;
-        }
-        fields.serialize_entry("localEndpoint", &EndpointJson(&span.local))?;
-        if span.remote != Endpoint::default() {
-            fields.serialize_entry("remoteEndpoint", &EndpointJson(&span.remote))?;
-        }
-        fields.serialize_entry("tags", &TagsJson { span, resource: self.resource })?;
-        fields.end()
-    }
-}
-
 /// A trace id of 64 bits is written with 16 digits, as Zipkin does.
 fn trace_id_digits(id: TraceId, hex: &[u8; 32]) -> &[u8] {
     let (_, lower) = hex.split_at(16);
@@ -100,84 +97,75 @@ fn ascii(digits: &[u8]) -> &str {
     core::str::from_utf8(digits).unwrap_or_default()
 }
 
-struct EndpointJson<'a>(&'a Endpoint);
-
-impl Serialize for EndpointJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Endpoint { service_name, ip, port } = self.0;
-        let mut fields = serializer.serialize_map(None)?;
-        if !service_name.is_empty() {
-            fields.serialize_entry("serviceName", service_name)?;
-        }
-        match ip {
-            Some(IpAddr::V4(ip)) => fields.serialize_entry("ipv4", ip)?,
-            Some(IpAddr::V6(ip)) => fields.serialize_entry("ipv6", ip)?,
-            None => {}
-        }
-        if let Some(port) = port {
-            fields.serialize_entry("port", port)?;
-        }
-        fields.end()
+fn endpoint(endpoint: &Endpoint, json: &mut Json) {
+    json.open();
+    if !endpoint.service_name.is_empty() {
+        json.key("serviceName");
+        json.text(&endpoint.service_name);
     }
+    if let Some(ip) = endpoint.ip {
+        json.key(match ip {
+            IpAddr::V4(_) => "ipv4",
+            IpAddr::V6(_) => "ipv6",
+        });
+        json.digits(address::text(ip).as_bytes());
+    }
+    if let Some(port) = endpoint.port {
+        json.key("port");
+        json.number(port.into());
+    }
+    json.close();
 }
 
-struct TagsJson<'a> {
-    span: &'a Span<'a>,
-    resource: &'a Resource,
-}
-
-impl Serialize for TagsJson<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Span { request, response, custom_tags, .. } = self.span;
-        let mut tags = Tags { map: serializer.serialize_map(None)?, custom: custom_tags };
-        tags.set("node_id", &self.resource.node_id)?;
-        tags.set("zone", &self.resource.zone)?;
-        tags.set_some("guid:x-request-id", request.request_id.as_deref())?;
-        let Resource { istio, .. } = self.resource;
-        let url = format!("{}://{}{}", request.scheme, request.authority, request.path);
-        tags.set("http.url", &url)?;
-        tags.set("http.method", &request.method)?;
-        tags.set("downstream_cluster", or_dash(request.downstream_cluster.as_deref()))?;
-        tags.set("user_agent", or_dash(request.user_agent.as_deref()))?;
-        tags.set("http.protocol", &response.protocol)?;
-        if let Some(peer) = response.peer {
-            tags.set("peer.address", &peer.to_string())?;
+impl Zipkin {
+    fn tags(&self, span: &Span, json: &mut Json) {
+        let Span { request, response, .. } = span;
+        let mut tags = Tags { json, custom: &span.custom_tags };
+        if span.custom_tags.iter().any(|(name, _)| CONSTANT.contains(name)) {
+            tags.set_constant(&self.resource);
+        } else {
+            tags.json.0.extend_from_slice(&self.constant);
         }
-        tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref())?;
+        tags.set_some("guid:x-request-id", request.request_id.as_deref());
+        tags.set_all("http.url", &[&request.scheme, "://", &request.authority, &request.path]);
+        tags.set("http.method", &request.method);
+        tags.set("downstream_cluster", or_dash(request.downstream_cluster.as_deref()));
+        tags.set("user_agent", or_dash(request.user_agent.as_deref()));
+        tags.set("http.protocol", &response.protocol);
+        if let Some(peer) = response.peer
+            && tags.begin("peer.address")
+        {
+            tags.json.digits(address::text(peer).as_bytes());
+        }
+        tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref());
         if let Some(grpc) = &request.grpc {
-            tags.set("grpc.path", &grpc.path)?;
-            tags.set("grpc.authority", &request.authority)?;
-            tags.set("grpc.content_type", &grpc.content_type)?;
-            tags.set_some("grpc.timeout", grpc.timeout.as_deref())?;
+            tags.set("grpc.path", &grpc.path);
+            tags.set("grpc.authority", &request.authority);
+            tags.set("grpc.content_type", &grpc.content_type);
+            tags.set_some("grpc.timeout", grpc.timeout.as_deref());
         }
-        tags.set("request_size", &response.request_size.to_string())?;
-        tags.set("response_size", &response.response_size.to_string())?;
-        tags.set("component", "proxy")?;
+        tags.set_number("request_size", response.request_size);
+        tags.set_number("response_size", response.response_size);
         if let Some(cluster) = &response.upstream_cluster {
-            tags.set("upstream_cluster", cluster)?;
-            tags.set("upstream_cluster.name", cluster)?;
+            tags.set("upstream_cluster", cluster);
+            tags.set("upstream_cluster.name", cluster);
         }
-        tags.set("http.status_code", &response.status_code.unwrap_or(0).to_string())?;
+        tags.set_number("http.status_code", response.status_code.unwrap_or(0).into());
         let flags = Some(response.flags.as_str()).filter(|flags| !flags.is_empty());
-        tags.set("response_flags", or_dash(flags))?;
+        tags.set("response_flags", or_dash(flags));
         if response.error {
-            tags.set("error", "true")?;
+            tags.set("error", "true");
         }
         if let Some(status) = response.grpc_status {
-            tags.set("grpc.status_code", &status.to_string())?;
+            tags.set_number("grpc.status_code", status.into());
         }
-        tags.set_some("grpc.message", response.grpc_message.as_deref())?;
-        if !self.span.links.is_empty() {
-            tags.set("meshspan.link", &ids_of(&self.span.links))?;
+        tags.set_some("grpc.message", response.grpc_message.as_deref());
+        if !span.links.is_empty() {
+            tags.set("meshspan.link", &ids_of(&span.links));
         }
-        if let Some(istio) = istio {
-            tags.set("istio.canonical_service", &istio.canonical_service)?;
-            tags.set("istio.canonical_revision", &istio.canonical_revision)?;
-            tags.set("istio.mesh_id", &istio.mesh_id)?;
-            tags.set("istio.namespace", &istio.namespace)?;
-            tags.set("istio.cluster_id", &istio.cluster_id)?;
+        for (name, value) in span.custom_tags.iter().filter(|(_, value)| !value.is_empty()) {
+            tags.json.entry(name, value);
         }
-        tags.finish()
     }
 }
 
@@ -195,32 +183,73 @@ fn or_dash(value: Option<&str>) -> &str {
     value.unwrap_or("-")
 }
 
-/// A map in which a custom tag takes the place of a standard one of the same name. Like Envoy's
+/// The names of [`Tags::set_constant`].
+const CONSTANT: [&str; 8] = [
+    "node_id",
+    "zone",
+    "component",
+    "istio.canonical_service",
+    "istio.canonical_revision",
+    "istio.mesh_id",
+    "istio.namespace",
+    "istio.cluster_id",
+];
+
+/// Tags, in which a custom one takes the place of a standard one of the same name. Like Envoy's
 /// tracer it has no tag whose value is empty.
-struct Tags<'a, M> {
-    map: M,
-    custom: &'a [crate::trace::Tag<'a>],
+struct Tags<'a> {
+    json: &'a mut Json,
+    custom: &'a [Tag<'a>],
 }
 
-impl<M: SerializeMap> Tags<'_, M> {
-    fn set(&mut self, name: &str, value: &str) -> Result<(), M::Error> {
-        if value.is_empty()
-            || self.custom.iter().any(|(custom, value)| *custom == name && !value.is_empty())
-        {
-            return Ok(());
+impl Tags<'_> {
+    fn set_constant(&mut self, resource: &Resource) {
+        self.set("node_id", &resource.node_id);
+        self.set("zone", &resource.zone);
+        self.set("component", "proxy");
+        if let Some(istio) = &resource.istio {
+            let Istio { canonical_service, canonical_revision, mesh_id, namespace, cluster_id } =
+                istio;
+            self.set("istio.canonical_service", canonical_service);
+            self.set("istio.canonical_revision", canonical_revision);
+            self.set("istio.mesh_id", mesh_id);
+            self.set("istio.namespace", namespace);
+            self.set("istio.cluster_id", cluster_id);
         }
-        self.map.serialize_entry(name, value)
     }
 
-    fn set_some(&mut self, name: &str, value: Option<&str>) -> Result<(), M::Error> {
-        value.map_or(Ok(()), |value| self.set(name, value))
+    /// Writes the name, unless a custom tag has it; the value has to follow.
+    fn begin(&mut self, name: &str) -> bool {
+        let is_custom =
+            self.custom.iter().any(|(custom, value)| *custom == name && !value.is_empty());
+        if !is_custom {
+            self.json.key(name);
+        }
+        !is_custom
     }
 
-    fn finish(mut self) -> Result<M::Ok, M::Error> {
-        for (name, value) in self.custom.iter().filter(|(_, value)| !value.is_empty()) {
-            self.map.serialize_entry(name, value)?;
+    fn set(&mut self, name: &str, value: &str) {
+        if !value.is_empty() && self.begin(name) {
+            self.json.text(value);
         }
-        self.map.end()
+    }
+
+    /// Several texts as one value, some of which is not empty.
+    fn set_all(&mut self, name: &str, values: &[&str]) {
+        if self.begin(name) {
+            self.json.texts(values);
+        }
+    }
+
+    fn set_some(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+    }
+
+    /// A number as text: all values of tags are.
+    fn set_number(&mut self, name: &str, value: u64) {
+        self.set(name, itoa::Buffer::new().format(value));
     }
 }
 

@@ -1,0 +1,144 @@
+//! Writing JSON, as much of it as Zipkin needs: objects of texts and whole numbers.
+//!
+//! A span is some forty texts that have nothing to escape. They are looked through eight bytes at a time,
+//! which takes a third of the instructions of serde_json's look at each byte.
+
+/// An object, or several of them one after the other, on their way into a buffer.
+#[derive(Debug, Default)]
+pub(super) struct Json(pub(super) Vec<u8>);
+
+impl Json {
+    /// Begins an object, at the top or as the value of [`Self::key`].
+    pub(super) fn open(&mut self) {
+        self.0.push(b'{');
+    }
+
+    /// Ends it.
+    pub(super) fn close(&mut self) {
+        self.0.push(b'}');
+    }
+
+    /// A key, which has to be of letters, digits and signs that need no escape.
+    pub(super) fn key(&mut self, key: &str) {
+        self.separate();
+        self.0.push(b'"');
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    /// A key that may be any text, and its value.
+    pub(super) fn entry(&mut self, key: &str, value: &str) {
+        self.separate();
+        self.text(key);
+        self.0.push(b':');
+        self.text(value);
+    }
+
+    /// A text as a value.
+    pub(super) fn text(&mut self, text: &str) {
+        self.texts(&[text]);
+    }
+
+    /// Several texts as one value.
+    pub(super) fn texts(&mut self, texts: &[&str]) {
+        self.0.push(b'"');
+        for text in texts {
+            self.escaped(text.as_bytes());
+        }
+        self.0.push(b'"');
+    }
+
+    /// Hex digits, or an address, as a value.
+    pub(super) fn digits(&mut self, digits: &[u8]) {
+        self.0.push(b'"');
+        self.0.extend_from_slice(digits);
+        self.0.push(b'"');
+    }
+
+    /// A number as a value.
+    pub(super) fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    fn separate(&mut self) {
+        if !matches!(self.0.last(), Some(b'{') | None) {
+            self.0.push(b',');
+        }
+    }
+
+    fn escaped(&mut self, text: &[u8]) {
+        let (words, rest) = text.as_chunks::<8>();
+        for word in words {
+            match needs_escape(*word) {
+                false => self.0.extend_from_slice(word),
+                true => self.escape_each(word),
+            }
+        }
+        self.escape_each(rest);
+    }
+
+    fn escape_each(&mut self, text: &[u8]) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        for byte in text {
+            match byte {
+                b'"' | b'\\' => self.0.extend_from_slice(&[b'\\', *byte]),
+                0..0x20 => {
+                    let digit = HEX.get(usize::from(byte & 15)).copied().unwrap_or_default();
+                    self.0.extend_from_slice(b"\\u00");
+                    self.0.extend_from_slice(&[b'0' + (byte >> 4), digit]);
+                }
+                _ => self.0.push(*byte),
+            }
+        }
+    }
+}
+
+/// Whether any of eight bytes is a quote, a backslash or below a space. Of each the highest bit is set
+/// where a subtraction borrows and the byte itself was below 0x80.
+fn needs_escape(word: [u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let word = u64::from_ne_bytes(word);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & HIGH != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn every_text_reads_back_wherever_in_a_word_a_byte_is_that_needs_an_escape() {
+        let all: String = (0..0x180).filter_map(char::from_u32).collect();
+        let mut texts = vec![all, String::new(), "é\"日本\\\u{1f}".to_owned()];
+        for place in 0..17 {
+            for special in ['"', '\\', '\0', '\n', '\u{1f}', ' ', '!', '#', '[', ']', '\u{7f}', 'é']
+            {
+                let plain = "abcdefghijklmnopq";
+                texts.push(format!("{}{special}{}", &plain[..place], &plain[place..]));
+            }
+        }
+        for text in texts {
+            let mut json = Json::default();
+            json.open();
+            json.key("k");
+            json.text(&text);
+            json.entry(&text, "v");
+            json.close();
+            let read: Value = serde_json::from_slice(&json.0).unwrap();
+            assert_eq!(read["k"], text);
+            assert_eq!(read[text.as_str()], if text == "k" { text.as_str() } else { "v" });
+        }
+    }
+
+    #[test]
+    fn numbers_are_as_everywhere() {
+        for number in [0, 7, u64::MAX] {
+            let mut json = Json::default();
+            json.number(number);
+            assert_eq!(json.0, number.to_string().as_bytes());
+        }
+    }
+}

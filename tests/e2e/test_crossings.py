@@ -1,0 +1,42 @@
+"""How often a request crosses the border between Envoy and the module, which is most of what it costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from mesh.bench import BOTH, HEADERS, PATH, TRACEPARENT
+from mesh.hostcalls import crossings
+
+ALWAYS = {
+    "proxy_on_context_create": 1,
+    "proxy_on_request_headers": 1,
+    "proxy_get_header_map_pairs": 1,
+    # Room for what a hostcall gives.
+    "proxy_on_memory_allocate": 1,
+    "proxy_on_log": 1,
+    "proxy_on_done": 1,
+}
+# All attributes of a finished request at once.
+SAMPLED = {"proxy_on_memory_allocate": 2, "proxy_call_foreign_function": 1}
+ADDED = "proxy_add_header_map_value"
+REPLACED = "proxy_replace_header_map_value"
+TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
+
+
+@pytest.mark.parametrize(
+    ("config", "context", "expected"),
+    [
+        pytest.param({"sampling": 100, **TAG}, {}, {**SAMPLED, ADDED: 4}, id="sampled"),
+        pytest.param({"sampling": 0, **TAG}, {}, {ADDED: 4}, id="not sampled"),
+        pytest.param(
+            {"sampling": 0, "propagation": {"inject": ["tracecontext"]}}, {}, {ADDED: 1}, id="one format goes out"
+        ),
+        pytest.param({"sampling": 100}, TRACEPARENT, {REPLACED: 1, ADDED: 4}, id="unsampled in one of two formats"),
+        pytest.param({"sampling": 100}, BOTH, {}, id="unsampled in every format"),
+    ],
+)
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+def test_a_request_crosses_the_border_no_more_than_it_must(
+    config: dict[str, object], context: dict[str, str], expected: dict[str, int], direction: str
+) -> None:
+    assert crossings(config, direction, PATH, [*HEADERS.items(), *context.items()]) == {**ALWAYS, **expected}
