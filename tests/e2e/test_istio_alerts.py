@@ -143,12 +143,16 @@ def test_a_pod_without_the_module_is_missing_where_its_neighbours_have_it(tmp_pa
 @pytest.fixture(scope="module")
 def scraped(module_proxy: Callable[..., SingleProxy]) -> list[str]:
     """What a real Envoy says before, after and between requests, failures of the collector among them."""
-    one = module_proxy({"sampling": 100, "queue": {"maxSpans": 8}})
+    one = module_proxy({"sampling": 100, "queue": {"maxSpans": 12}})
     scrapes = [one.envoy.prometheus()]
-    for answered in (200, 400, 503):
+    sent = 0
+    # What a round sends fits in the queue, but for the last one's.
+    for answered, count in ((200, 12), (400, 12), (503, 24)):
         one.receiver.faults.status = answered
-        for _ in range(12):
+        for _ in range(count):
             assert one.request(headers=[("traceparent", "bad")]).status == 200
+        sent += count
+        wait_for(lambda: one.stats()["meshspan_spans_sampled"] == sent, what="the round counted")
         if answered == 503:
             wait_for(lambda: one.stats()["meshspan_spans_dropped_queue_full"], what="a full queue")
         else:
@@ -177,11 +181,11 @@ def test_every_query_of_the_dashboard_finds_what_envoy_says(scraped: list[str], 
 
 def test_the_queries_count_what_happened(scraped: list[str], tmp_path: Path) -> None:
     values = {
-        "meshspan_spans_sampled": 36,
+        "meshspan_spans_sampled": 48,
         "meshspan_spans_exported": 12,
         "meshspan_spans_dropped_rejected": 12,
-        "meshspan_contexts_started": 36,
-        "meshspan_contexts_malformed": 36,
+        "meshspan_contexts_started": 48,
+        "meshspan_contexts_malformed": 48,
     }
     tests = [
         {
