@@ -20,7 +20,8 @@ pub(super) const MAX_HEADERS: usize = 32;
 pub(super) const MAX_HEADER_VALUE: usize = 8192;
 
 /// Headers that the exporter or Envoy sets, or that belong to a connection.
-pub(super) const RESERVED: [&str; 7] = [
+pub(super) const RESERVED: [&str; 8] = [
+    "b3",
     "connection",
     "content-encoding",
     "content-length",

@@ -105,7 +105,7 @@ fn a_collector_that_cannot_be_called_is_refused() {
 
 #[test]
 fn collector_headers_are_refused_without_showing_their_values() {
-    let reserved = "any but connection, content-encoding, content-length, content-type, host, te, transfer-encoding";
+    let reserved = "any but b3, connection, content-encoding, content-length, content-type, host, te, transfer-encoding";
     check(&[
         (
             r#"{"collector": {"headers": "s3cret"}}"#,
@@ -138,6 +138,7 @@ fn collector_headers_are_refused_without_showing_their_values() {
         ),
     ]);
     for name in [
+        "B3",
         "Host",
         "content-length",
         "Transfer-Encoding",
