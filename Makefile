@@ -31,7 +31,7 @@ help: ## this list
 
 .PHONY: build
 build: rust-target ## build dist/meshspan.wasm
-	@cargo build --release --lib --target $(TARGET) --locked
+	@cargo build --release --target $(TARGET) --locked
 	@mkdir -p dist
 	@# cp would change a file that a running Envoy may be reading; mv replaces it whole.
 	@cp target/$(TARGET)/release/meshspan.wasm $(MODULE).new && mv $(MODULE).new $(MODULE)
@@ -73,12 +73,12 @@ test: lint unit e2e bench-check ## everything: lint, unit tests, tests in a real
 .PHONY: lint
 lint: rust-target ## formatting and lints, native and wasm
 	@cargo fmt --check
-	@cargo clippy --locked --all-targets -- -D warnings
-	@cargo clippy --locked --lib --target $(TARGET) -- -D warnings
+	@cargo clippy --locked --all-targets --features checker -- -D warnings
+	@cargo clippy --locked --target $(TARGET) -- -D warnings
 
 .PHONY: unit
 unit: ## the unit tests
-	@cargo test --locked
+	@cargo test --locked --features checker
 
 .PHONY: e2e
 e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
@@ -88,13 +88,13 @@ e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, wi
 .PHONY: check-config
 check-config: ## what is wrong with a configuration: FILE=wasmplugin.yaml, or several (STRICT=1: warnings fail)
 	@test -n "$(FILE)" || { echo "say which files: make check-config FILE='istio-operator.yaml wasmplugin.yaml'"; exit 1; }
-	@cargo build --quiet --locked --bin meshspan
+	@cargo build --quiet --locked --features checker
 	@target/debug/meshspan check $(if $(STRICT),--strict) $(FILE)
 
 # docs/plugin-config.schema.json is for editors; a unit test holds it against the code.
 .PHONY: schema
 schema: ## write the JSON Schema of the plugin configuration anew, after a change of its keys
-	@cargo run --quiet --locked --bin meshspan -- schema > target/schema.json
+	@cargo run --quiet --locked --features checker -- schema > target/schema.json
 	@mv target/schema.json docs/plugin-config.schema.json
 
 # The checker knows Istio's keys from its Go module; tests/e2e/test_istio_types.py holds them against it.
