@@ -68,7 +68,7 @@ enum Format {
 
 const EXAMPLES: &str = "\
 Examples:
-  meshspan check istio/*.yaml
+  meshspan check istio/*.yaml istio/base/*.yaml
   kubectl kustomize istio | meshspan check --strict -
   kubectl get wasmplugins,telemetries -A -o yaml | meshspan check -
   meshspan check --format json values.yaml wasmplugin.yaml
