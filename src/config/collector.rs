@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::ConfigError;
 use super::field::Field;
 use super::header;
+use super::named::one_of;
 
 /// The longest name of a cluster or authority, in bytes.
 pub(super) const MAX_NAME: usize = 256;
@@ -30,14 +31,6 @@ pub(super) const RESERVED: [&str; 8] = [
     "te",
     "transfer-encoding",
 ];
-
-/// The names of the protocols.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) const PROTOCOLS: [&str; 3] = ["zipkin", "http/protobuf", "grpc"];
-
-/// The names of the ways to compress.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) const COMPRESSIONS: [&str; 2] = ["none", "gzip"];
 
 /// Where spans go, and how.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,7 +71,16 @@ pub enum Compression {
     Gzip,
 }
 
+impl Compression {
+    /// Every way by its name.
+    pub const NAMED: [(&'static str, Self); 2] = [("none", Self::None), ("gzip", Self::Gzip)];
+}
+
 impl Protocol {
+    /// Every protocol by its name.
+    pub const NAMED: [(&'static str, Self); 3] =
+        [("zipkin", Self::Zipkin), ("http/protobuf", Self::HttpProtobuf), ("grpc", Self::Grpc)];
+
     fn default_path(self) -> &'static str {
         match self {
             Self::Zipkin => "/api/v2/spans",
@@ -122,12 +124,13 @@ impl fmt::Debug for Collector {
 pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
     let usual = Collector::default();
     let mut collector = field.object()?;
-    let protocol = collector.take(&["protocol"], protocol)?;
+    let protocol = collector.take(&["protocol"], |field| one_of(field, &Protocol::NAMED))?;
     let over_grpc = protocol == Some(Protocol::Grpc);
-    let compression = collector.take(&["compression"], |field| match compression(field)? {
-        Compression::Gzip if over_grpc => Err(field.instead(" with protocol grpc", "none")),
-        supported => Ok(supported),
-    })?;
+    let compression =
+        collector.take(&["compression"], |field| match one_of(field, &Compression::NAMED)? {
+            Compression::Gzip if over_grpc => Err(field.instead(" with protocol grpc", "none")),
+            supported => Ok(supported),
+        })?;
     let cluster = collector.take(&["cluster"], |cluster| cluster.visible(1..=MAX_NAME))?;
     let path = collector.take(&["path"], path)?;
     let authority = collector.take(&["authority"], |text| text.visible(0..=MAX_NAME))?;
@@ -149,23 +152,6 @@ pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
         headers: headers.unwrap_or_default(),
         timeout: timeout.unwrap_or(usual.timeout),
     })
-}
-
-fn protocol(field: &Field<'_>) -> Result<Protocol, ConfigError> {
-    match field.string()? {
-        "zipkin" => Ok(Protocol::Zipkin),
-        "http/protobuf" => Ok(Protocol::HttpProtobuf),
-        "grpc" => Ok(Protocol::Grpc),
-        _ => Err(field.is_not("one of zipkin, http/protobuf, grpc")),
-    }
-}
-
-fn compression(field: &Field<'_>) -> Result<Compression, ConfigError> {
-    match field.string()? {
-        "none" => Ok(Compression::None),
-        "gzip" => Ok(Compression::Gzip),
-        _ => Err(field.is_not("one of none, gzip")),
-    }
 }
 
 fn path(field: &Field<'_>) -> Result<String, ConfigError> {

@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use super::field::Field;
+use super::named::{names, one_of};
 
 /// A wire format of trace context in headers, named as in OTEL_PROPAGATORS.
 /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
@@ -17,36 +18,27 @@ pub enum Format {
     Jaeger,
 }
 
-const NAMES: &str = "tracecontext, b3, b3multi, jaeger";
-
-/// The names of all formats, one by one.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) const ALL_NAMES: [&str; 4] = ["tracecontext", "b3", "b3multi", "jaeger"];
-
 impl Format {
     /// Every format, in the order in which they are looked for by default.
     pub const ALL: [Self; 4] = [Self::TraceContext, Self::B3, Self::B3Multi, Self::Jaeger];
 
+    /// Every format by its name.
+    pub const NAMED: [(&'static str, Self); 4] = [
+        ("tracecontext", Self::TraceContext),
+        ("b3", Self::B3),
+        ("b3multi", Self::B3Multi),
+        ("jaeger", Self::Jaeger),
+    ];
+
     /// What is written upstream by default.
     pub(super) const INJECTED: [Self; 2] = [Self::TraceContext, Self::B3Multi];
-
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "tracecontext" => Some(Self::TraceContext),
-            "b3" => Some(Self::B3),
-            "b3multi" => Some(Self::B3Multi),
-            "jaeger" => Some(Self::Jaeger),
-            _ => None,
-        }
-    }
 }
 
 /// A list of formats by name, each once, perhaps empty: `["b3", "jaeger"]`, not `["b4"]`.
 pub(super) fn list(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
     let mut formats = Vec::new();
     for item in field.items()? {
-        let format =
-            Format::named(item.string()?).ok_or_else(|| item.is_not(format!("one of {NAMES}")))?;
+        let format = one_of(&item, &Format::NAMED)?;
         if formats.contains(&format) {
             return Err(item.instead(" given twice", "each format once"));
         }
@@ -58,7 +50,9 @@ pub(super) fn list(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
 /// The same with one format at least: without any, no service would see a trace.
 pub(super) fn list_of_some(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
     match list(field)? {
-        none if none.is_empty() => Err(field.instead("", format!("at least one of {NAMES}"))),
+        none if none.is_empty() => {
+            Err(field.instead("", format!("at least one of {}", names(&Format::NAMED))))
+        }
         some => Ok(some),
     }
 }

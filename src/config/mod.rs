@@ -15,6 +15,7 @@ mod json;
 mod mesh;
 #[cfg(not(target_arch = "wasm32"))]
 mod metadata;
+mod named;
 mod percentage;
 mod plugin;
 #[cfg(not(target_arch = "wasm32"))]
@@ -30,6 +31,7 @@ pub use error::{ConfigError, echo};
 pub use field::{WHOLE, join};
 pub use format::Format;
 pub use mesh::{MeshConfig, NodeMetadata};
+pub use named::{Named, name_of};
 pub use percentage::Percentage;
 pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
 #[cfg(not(target_arch = "wasm32"))]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::field::Field;
+use super::named::one_of;
 use super::{
     BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage, QueueLimits,
 };
@@ -35,10 +36,6 @@ pub(super) const MAX_BATCH_SPANS: u32 = 65_536;
 
 /// The most requests that are on their way.
 pub(super) const MAX_IN_FLIGHT: u32 = 64;
-
-/// The names of the ways to overflow.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) const OVERFLOWS: [&str; 2] = ["drop-newest", "drop-oldest"];
 
 /// The plugin configuration, checked; what the mesh may say as well is left open where the plugin says nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,18 +126,10 @@ fn queue(limits: &mut QueueLimits, field: &Field<'_>) -> Result<(), ConfigError>
     {
         limits.max_bytes = bytes;
     }
-    if let Some(policy) = queue.take(&["overflow"], overflow)? {
+    if let Some(policy) = queue.take(&["overflow"], |policy| one_of(policy, &Overflow::NAMED))? {
         limits.overflow = policy;
     }
     queue.finish()
-}
-
-fn overflow(field: &Field<'_>) -> Result<Overflow, ConfigError> {
-    match field.string()? {
-        "drop-newest" => Ok(Overflow::DropNewest),
-        "drop-oldest" => Ok(Overflow::DropOldest),
-        _ => Err(field.is_not("one of drop-newest, drop-oldest")),
-    }
 }
 
 fn batch(limits: &mut BatchLimits, field: &Field<'_>) -> Result<(), ConfigError> {

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::plugin::{
     MAX_BATCH_SPANS, MAX_IN_FLIGHT, MAX_QUEUE_BYTES, MAX_QUEUE_SPANS, MAX_SERVICE_NAME,
-    MAX_TAG_LENGTH, MIN_QUEUE_BYTES, OVERFLOWS,
+    MAX_TAG_LENGTH, MIN_QUEUE_BYTES,
 };
 use super::{
-    CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS, collector, custom_tag,
-    format,
+    CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, Named, Overflow, PluginConfig,
+    Protocol, SAMPLING_KEYS, collector, custom_tag,
 };
 
 /// A token of RFC 9110.
@@ -46,7 +46,7 @@ pub fn schema() -> Value {
             object(json!({
                 "maxSpans": with_default(integer(1..=MAX_QUEUE_SPANS), usual.queue.max_spans),
                 "maxBytes": with_default(integer(MIN_QUEUE_BYTES..=MAX_QUEUE_BYTES), usual.queue.max_bytes),
-                "overflow": {"enum": OVERFLOWS, "default": "drop-newest"},
+                "overflow": {"enum": names(&Overflow::NAMED), "default": "drop-newest"},
             })),
         ),
         (
@@ -83,7 +83,7 @@ fn one_of_two(names: &'static [&'static str]) -> impl Iterator<Item = Value> {
 }
 
 fn propagation() -> Value {
-    let format = json!({"enum": format::ALL_NAMES});
+    let format = json!({"enum": names(&Format::NAMED)});
     object(json!({
         "extract": {"type": "array", "items": format, "uniqueItems": true},
         "inject": {"type": "array", "items": format, "uniqueItems": true, "minItems": 1},
@@ -92,8 +92,8 @@ fn propagation() -> Value {
 
 fn collector() -> Value {
     let collector = object(json!({
-        "protocol": {"enum": collector::PROTOCOLS, "default": "zipkin"},
-        "compression": {"enum": collector::COMPRESSIONS, "default": "none"},
+        "protocol": {"enum": names(&Protocol::NAMED), "default": "zipkin"},
+        "compression": {"enum": names(&Compression::NAMED), "default": "none"},
         "cluster": with_default(visible(1, collector::MAX_NAME, "^[!-~]*$"), "zipkin"),
         "path": visible(1, collector::MAX_PATH, "^/[!-~]*$"),
         "authority": visible(0, collector::MAX_NAME, "^[!-~]*$"),
@@ -153,6 +153,10 @@ fn custom_tags() -> Value {
         "propertyNames": {"minLength": 1, "maxLength": custom_tag::MAX_NAME},
         "additionalProperties": tag,
     })
+}
+
+fn names<T>(named: &Named<T>) -> Vec<&'static str> {
+    named.iter().map(|(name, _)| *name).collect()
 }
 
 fn object(properties: Value) -> Value {

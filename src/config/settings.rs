@@ -56,6 +56,12 @@ pub enum Overflow {
     DropOldest,
 }
 
+impl Overflow {
+    /// Either by its name.
+    pub const NAMED: [(&'static str, Self); 2] =
+        [("drop-newest", Self::DropNewest), ("drop-oldest", Self::DropOldest)];
+}
+
 impl Default for QueueLimits {
     fn default() -> Self {
         Self { max_spans: 2048, max_bytes: 4 << 20, overflow: Overflow::default() }

@@ -60,8 +60,8 @@ fn a_wasm_plugin_is_looked_at_key_by_key() {
             "v1",
             "1: error: apiVersion: extensions.istio.io/v1 is not served; allowed: extensions.istio.io/v1alpha1",
         ),
-        ("  phase: AUTHN\n", "", "6: warning: spec.phase: not set: what JWT authentication or authorization refuses before it has no span; AUTHN comes before both"),
-        ("AUTHN", "STATS", "8: warning: spec.phase: STATS: what JWT authentication or authorization refuses before it has no span; AUTHN comes before both"),
+        ("  phase: AUTHN\n", "", "6: warning: spec.phase: not set: what JWT authentication or authorization refuses gets no trace headers, and no ids in the access log; AUTHN comes before both"),
+        ("AUTHN", "STATS", "8: warning: spec.phase: STATS: what JWT authentication or authorization refuses gets no trace headers, and no ids in the access log; AUTHN comes before both"),
         ("  failStrategy: FAIL_OPEN\n", "", "6: warning: spec.failStrategy: not set, so FAIL_CLOSE: a pod that cannot fetch the image, or whose module fails, refuses every request; FAIL_OPEN lets them pass"),
         ("FAIL_OPEN", "FAIL_CLOSE", "9: warning: spec.failStrategy: FAIL_CLOSE: a pod that cannot fetch the image, or whose module fails, refuses every request; FAIL_OPEN lets them pass"),
         ("FAIL_OPEN", "FAIL_RELOAD", "9: warning: spec.failStrategy: FAIL_RELOAD: a pod that cannot fetch the image refuses every request; FAIL_OPEN lets them pass"),
@@ -133,7 +133,7 @@ fn a_traffic_extension_is_looked_at_the_same_way() {
             (
                 "  phase: AUTHN\n",
                 "",
-                "6: warning: spec.phase: not set: what JWT authentication or authorization refuses before it has no span; AUTHN comes before both",
+                "6: warning: spec.phase: not set: what JWT authentication or authorization refuses gets no trace headers, and no ids in the access log; AUTHN comes before both",
             ),
         ],
     );

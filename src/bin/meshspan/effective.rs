@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshspan::config::{
     CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol,
-    SAMPLING_KEYS, Settings, TagSource, settings,
+    SAMPLING_KEYS, Settings, TagSource, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -47,13 +47,14 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
 /// The keys that the mesh has no word on.
 fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
     let Settings { collector, queue, batch, export, .. } = settings;
+    let format = |format| name_of(&Format::NAMED, format);
     // Values of headers are left out: they are often credentials.
     let headers = list(collector.headers.iter().map(|(name, _)| name));
     vec![
-        ("propagation.extract", list(settings.extract.iter().map(format_name))),
-        ("propagation.inject", list(settings.inject.iter().map(format_name))),
-        ("collector.protocol", protocol(collector.protocol).to_owned()),
-        ("collector.compression", compression(collector.compression).to_owned()),
+        ("propagation.extract", list(settings.extract.iter().map(format))),
+        ("propagation.inject", list(settings.inject.iter().map(format))),
+        ("collector.protocol", name_of(&Protocol::NAMED, &collector.protocol).to_owned()),
+        ("collector.compression", name_of(&Compression::NAMED, &collector.compression).to_owned()),
         ("collector.cluster", collector.cluster.clone()),
         ("collector.path", collector.path.clone()),
         ("collector.authority", collector.authority.clone()),
@@ -61,7 +62,7 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("collector.timeout", duration(collector.timeout)),
         ("queue.maxSpans", queue.max_spans.to_string()),
         ("queue.maxBytes", queue.max_bytes.to_string()),
-        ("queue.overflow", overflow(queue.overflow).to_owned()),
+        ("queue.overflow", name_of(&Overflow::NAMED, &queue.overflow).to_owned()),
         ("batch.maxSpans", batch.max_spans.to_string()),
         ("batch.interval", duration(batch.interval)),
         ("export.maxInFlight", export.max_in_flight.to_string()),
@@ -136,36 +137,5 @@ fn duration(duration: Duration) -> String {
     match duration.as_secs_f64() {
         seconds if seconds < 1.0 => format!("{}ms", seconds * 1000.0),
         seconds => format!("{seconds}s"),
-    }
-}
-
-fn format_name(format: &Format) -> &'static str {
-    match format {
-        Format::TraceContext => "tracecontext",
-        Format::B3 => "b3",
-        Format::B3Multi => "b3multi",
-        Format::Jaeger => "jaeger",
-    }
-}
-
-fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Zipkin => "zipkin",
-        Protocol::HttpProtobuf => "http/protobuf",
-        Protocol::Grpc => "grpc",
-    }
-}
-
-fn compression(compression: Compression) -> &'static str {
-    match compression {
-        Compression::None => "none",
-        Compression::Gzip => "gzip",
-    }
-}
-
-fn overflow(overflow: Overflow) -> &'static str {
-    match overflow {
-        Overflow::DropNewest => "drop-newest",
-        Overflow::DropOldest => "drop-oldest",
     }
 }

@@ -197,8 +197,8 @@ impl Check<'_> {
         };
         if phase != "AUTHN" {
             let message = format!(
-                "{phase}: what JWT authentication or authorization refuses before it has no span; \
-                 AUTHN comes before both"
+                "{phase}: what JWT authentication or authorization refuses gets no trace headers, and no \
+                 ids in the access log; AUTHN comes before both"
             );
             self.report.add(self.object.place(line), Level::Warning, "spec.phase", message);
         }
