@@ -44,7 +44,7 @@ fn configured(protocol: &str) -> Settings {
             "customTags": {{"account": {{"header": {{"name": "x-account-id"}}}}}}}}"#
     );
     let plugin = PluginConfig::parse(json.as_bytes()).unwrap_or_default();
-    settings(&plugin, &MeshConfig::default())
+    settings(plugin, MeshConfig::default())
 }
 
 fn tracer(protocol: &str) -> Tracer {

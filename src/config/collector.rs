@@ -128,7 +128,9 @@ pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
     let over_grpc = protocol == Some(Protocol::Grpc);
     let compression =
         collector.take(&["compression"], |field| match one_of(field, &Compression::NAMED)? {
-            Compression::Gzip if over_grpc => Err(field.instead(" with protocol grpc", "none")),
+            Compression::Gzip if over_grpc => {
+                Err(field.instead(&format!("{} with protocol grpc", field.shown()), "none"))
+            }
             supported => Ok(supported),
         })?;
     let cluster = collector.take(&["cluster"], |cluster| cluster.visible(1..=MAX_NAME))?;
@@ -175,11 +177,12 @@ fn host(cluster: &str) -> &str {
 /// An object of header values by name. No message shows a value: it may be a secret.
 fn headers(field: &Field<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut headers: Vec<(String, String)> = Vec::new();
-    for (key, value) in field.secret().entries(MAX_HEADERS)? {
-        let header = header(field, key, &value)?;
+    let field = field.secret();
+    for (key, value) in field.entries(MAX_HEADERS)? {
+        let header = header(&field, key, &value)?;
         if headers.iter().any(|(name, _)| *name == header.0) {
             let found = "given twice, in upper and lower case";
-            return Err(ConfigError::instead(value.path(), found, "each header once"));
+            return Err(value.instead(found, "each header once"));
         }
         headers.push(header);
     }
@@ -193,13 +196,12 @@ fn header(
 ) -> Result<(String, String), ConfigError> {
     let Some(name) = header::field_name(key) else {
         // It may be a whole line, `authorization: Bearer ...`, and is not shown either.
-        let found = "one of its keys".to_owned();
         let kind = "the name of a header field";
-        return Err(ConfigError::is_not(headers.path(), found, kind));
+        return Err(ConfigError::is_not(&headers.path(), "one of its keys", kind));
     };
     if RESERVED.contains(&name.as_str()) {
         let allowed = format!("any but {}", RESERVED.join(", "));
-        return Err(ConfigError::instead(value.path(), "reserved", allowed));
+        return Err(value.instead("reserved", &allowed));
     }
     let text = value.text(0..=MAX_HEADER_VALUE)?;
     match text.contains(char::is_control) {

@@ -45,31 +45,33 @@ pub enum TagSource {
 
 /// An object of tags by name: `{"account": {"header": {"name": "x-account-id"}}}`.
 pub(super) fn list(field: &Field<'_>) -> Result<Vec<CustomTag>, ConfigError> {
-    let tags = field.entries(MAX_TAGS)?;
-    tags.iter().map(|(name, tag)| read(name, tag)).collect()
+    let mut tags = Vec::new();
+    for (name, tag) in field.entries(MAX_TAGS)? {
+        tags.push(read(name, &tag)?);
+    }
+    Ok(tags)
 }
 
 /// One tag: `{"literal": {"value": "prod"}}`, not `{"literal": "prod"}`.
 pub(super) fn read(name: &str, field: &Field<'_>) -> Result<CustomTag, ConfigError> {
     if !(1..=MAX_NAME).contains(&name.len()) {
         let found = format!("a tag's name of {} bytes", name.len());
-        let allowed = format!("1 to {MAX_NAME} bytes");
-        return Err(ConfigError::instead(field.path(), found, allowed));
+        return Err(field.instead(&found, &format!("1 to {MAX_NAME} bytes")));
     }
     let mut tag = field.object()?;
-    let literal = tag.take(&["literal"], literal)?;
-    let header = tag.take(&["header"], header)?;
-    let environment = tag.take(&["environment"], environment)?;
+    let sources = (tag.given(&["literal"])?, tag.given(&["header"])?, tag.given(&["environment"])?);
     tag.finish()?;
-    let mut sources = [literal, header, environment].into_iter().flatten();
-    match (sources.next(), sources.next()) {
-        (Some(source), None) => Ok(CustomTag { name: name.to_owned(), source }),
-        (source, _) => {
-            let found = source.map_or("no source", |_| "more than one source");
-            let allowed = "exactly one of literal, header, environment";
-            Err(ConfigError::instead(field.path(), found, allowed))
+    let source = match &sources {
+        (Some(source), None, None) => literal(source)?,
+        (None, Some(source), None) => header(source)?,
+        (None, None, Some(source)) => environment(source)?,
+        _ => {
+            let none = matches!(sources, (None, None, None));
+            let found = if none { "no source" } else { "more than one source" };
+            return Err(field.instead(found, "exactly one of literal, header, environment"));
         }
-    }
+    };
+    Ok(CustomTag { name: name.to_owned(), source })
 }
 
 fn literal(field: &Field<'_>) -> Result<TagSource, ConfigError> {
@@ -81,7 +83,7 @@ fn literal(field: &Field<'_>) -> Result<TagSource, ConfigError> {
 
 fn header(field: &Field<'_>) -> Result<TagSource, ConfigError> {
     let mut header = field.object()?;
-    let name = header.need(&["name"], "the name of a request header", Field::header_name)?;
+    let name = header.need(&["name"], "the name of a request header", |name| name.header_name())?;
     let default = default_value(&mut header)?;
     header.finish()?;
     Ok(TagSource::Header { name, default })

@@ -10,60 +10,47 @@ const MAX_ECHO: usize = 64;
 /// What is wrong with a configuration: the path of the key, what was found, what is allowed.
 /// It is displayed on one line: `sampling: 140 is not a percentage from 0 to 100`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    path: String,
-    found: String,
-    allowed: Allowed,
-}
+// Boxed, since every reader of a value hands one on.
+pub struct ConfigError(Box<Line>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Allowed {
-    /// What the value should have been: `140 is not a percentage from 0 to 100`.
-    Kind(String),
-    /// What may stand there: `unknown key; allowed: sampling, queue`.
-    Values(String),
-    /// The finding says it all: `not JSON: expected value at line 1 column 1`.
-    Unsaid,
+struct Line {
+    path: String,
+    reason: String,
 }
 
 impl ConfigError {
     /// The path of the key: `customTags.account.header`.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.0.path
+    }
+
+    /// What is wrong there: `140 is not a percentage from 0 to 100`.
+    pub fn reason(&self) -> &str {
+        &self.0.reason
     }
 
     /// The value at `path`, shown as `found`, is not what it should be.
-    pub(super) fn is_not(path: &str, found: String, kind: impl Into<String>) -> Self {
-        Self::new(path, found, Allowed::Kind(kind.into()))
+    pub(super) fn is_not(path: &str, found: &str, kind: &str) -> Self {
+        Self::plain(path, format!("{found} is not {kind}"))
     }
 
-    /// Something about `path` is wrong, and `allowed` says what would be right.
-    pub(super) fn instead(
-        path: &str,
-        found: impl Into<String>,
-        allowed: impl Into<String>,
-    ) -> Self {
-        Self::new(path, found.into(), Allowed::Values(allowed.into()))
+    /// Something about `path` is wrong, and `allowed` says what would be right:
+    /// `unknown key; allowed: sampling, queue`.
+    pub(super) fn instead(path: &str, found: &str, allowed: &str) -> Self {
+        Self::plain(path, format!("{found}; allowed: {allowed}"))
     }
 
-    /// Something about `path` is wrong in a way that needs no more words.
-    pub(super) fn plain(path: &str, found: impl Into<String>) -> Self {
-        Self::new(path, found.into(), Allowed::Unsaid)
-    }
-
-    fn new(path: &str, found: String, allowed: Allowed) -> Self {
-        Self { path: path.to_owned(), found, allowed }
+    /// Something about `path` is wrong in a way that needs no more words:
+    /// `not JSON: expected value at line 1 column 1`.
+    pub(super) fn plain(path: &str, reason: String) -> Self {
+        Self(Box::new(Line { path: path.to_owned(), reason }))
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.found)?;
-        match &self.allowed {
-            Allowed::Kind(kind) => write!(f, " is not {kind}"),
-            Allowed::Values(values) => write!(f, "; allowed: {values}"),
-            Allowed::Unsaid => Ok(()),
-        }
+        write!(f, "{}: {}", self.path(), self.reason())
     }
 }
 
@@ -72,13 +59,16 @@ impl std::error::Error for ConfigError {}
 /// Foreign text as a message may repeat it: one line, at most 64 characters.
 pub fn echo(text: &str) -> String {
     let mut line = String::new();
-    for (count, c) in text.chars().flat_map(visible).enumerate() {
-        if count == MAX_ECHO {
-            line.pop();
-            line.push('…');
-            break;
+    for c in text.chars().take(MAX_ECHO + 1) {
+        match is_visible(c) {
+            true => line.push(c),
+            false => line.extend(c.escape_default()),
         }
-        line.push(c);
+    }
+    let mut ends = line.char_indices().skip(MAX_ECHO - 1);
+    if let (Some((last, _)), Some(_)) = (ends.next(), ends.next()) {
+        line.truncate(last);
+        line.push('…');
     }
     line
 }
@@ -94,15 +84,10 @@ pub(super) fn echo_value(value: &Value) -> String {
     echo(&json)
 }
 
-/// What breaks a line, or hides in one, escaped: `\n`, `\u{7f}`.
-fn visible(c: char) -> impl Iterator<Item = char> {
-    let unseen = c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    let (escaped, plain) = match unseen {
-        true => (Some(c.escape_default()), None),
-        false => (None, Some(c)),
-    };
-    escaped.into_iter().flatten().chain(plain)
+/// Whether a character neither breaks a line nor hides in one; others are escaped: `\n`, `\u{7f}`.
+fn is_visible(c: char) -> bool {
+    let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    !hides && !c.is_control()
 }
 
 fn write_text(json: &mut String, text: &str) {
@@ -138,10 +123,9 @@ fn write_value(json: &mut String, value: &Value) {
         }
         Value::Null => json.push_str("null"),
         Value::Bool(yes) => json.push_str(if *yes { "true" } else { "false" }),
-        Value::Number(number) => json.push_str(&match (number.as_i64(), number.as_u64()) {
-            (Some(whole), _) => whole.to_string(),
-            (_, Some(whole)) => whole.to_string(),
-            _ => decimal(number.as_f64().unwrap_or(f64::NAN)),
+        Value::Number(number) => json.push_str(&match number.as_i64() {
+            Some(whole) => whole.to_string(),
+            None => decimal(number.as_f64().unwrap_or(f64::NAN)),
         }),
     }
 }

@@ -13,11 +13,30 @@ use super::{duration, header};
 /// The path under which the whole configuration is spoken of.
 pub const WHOLE: &str = "configuration";
 
-/// One value, and the path of the key under which it stands.
+/// One value, and the key under which it stands.
+#[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
-    path: String,
+    path: Path<'a>,
     value: &'a Value,
     secret: bool,
+}
+
+/// Where a value stands. It becomes text only where a message needs it.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root(&'a str),
+    Key(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl Path<'_> {
+    fn text(&self) -> String {
+        match self {
+            Self::Root(path) => (*path).to_owned(),
+            Self::Key(path, key) => join(&path.text(), key),
+            Self::Item(path, index) => format!("{}[{index}]", path.text()),
+        }
+    }
 }
 
 impl<'a> Field<'a> {
@@ -27,52 +46,64 @@ impl<'a> Field<'a> {
     }
 
     /// A value that stands at `path`.
-    pub(super) fn at(path: &str, value: &'a Value) -> Self {
-        Self { path: path.to_owned(), value, secret: false }
+    pub(super) fn at(path: &'a str, value: &'a Value) -> Self {
+        Self { path: Path::Root(path), value, secret: false }
     }
 
     /// The same value, which messages do not show, nor those of its members.
-    pub(super) fn secret(&self) -> Self {
-        Self { path: self.path.clone(), value: self.value, secret: true }
+    pub(super) fn secret(self) -> Self {
+        Self { secret: true, ..self }
     }
 
     /// The path of the key.
-    pub(super) fn path(&self) -> &str {
-        &self.path
+    pub(super) fn path(&self) -> String {
+        self.path.text()
     }
 
     /// That this is not `kind`, and what it is instead.
-    pub(super) fn is_not(&self, kind: impl Into<String>) -> ConfigError {
-        ConfigError::is_not(&self.path, self.shown(), kind)
+    pub(super) fn is_not(&self, kind: &str) -> ConfigError {
+        ConfigError::is_not(&self.path(), &self.shown(), kind)
     }
 
-    /// That this, which is shown, is wrong, and `allowed` would be right.
-    pub(super) fn instead(&self, why: &str, allowed: impl Into<String>) -> ConfigError {
-        ConfigError::instead(&self.path, format!("{}{why}", self.shown()), allowed)
+    /// That something about this is wrong, `found`, and `allowed` would be right.
+    pub(super) fn instead(&self, found: &str, allowed: &str) -> ConfigError {
+        ConfigError::instead(&self.path(), found, allowed)
+    }
+
+    /// The value as a message may show it.
+    pub(super) fn shown(&self) -> String {
+        match self.secret {
+            true => "its value".to_owned(),
+            false => echo_value(self.value),
+        }
     }
 
     /// The members of an object; an array is none.
-    pub(super) fn object(&self) -> Result<Object<'a>, ConfigError> {
-        Ok(Object { path: self.path.clone(), members: self.members()?, asked: Vec::new() })
+    pub(super) fn object(&self) -> Result<Object<'_>, ConfigError> {
+        Ok(Object { path: &self.path, members: self.members()?, asked: Vec::new() })
     }
 
     /// The members of an object whose keys are the user's own, with their keys.
-    pub(super) fn entries(&self, most: usize) -> Result<Vec<(&'a str, Field<'a>)>, ConfigError> {
+    pub(super) fn entries(&self, most: usize) -> Result<Vec<(&'a str, Field<'_>)>, ConfigError> {
         let members = self.members()?;
         if members.len() > most {
             let found = format!("{} entries", members.len());
-            let allowed = format!("at most {most}");
-            return Err(ConfigError::instead(&self.path, found, allowed));
+            return Err(self.instead(&found, &format!("at most {most}")));
         }
-        let entry = |(key, value): (&'a String, &'a Value)| (key.as_str(), self.member(key, value));
+        let entry = |(key, value): (&'a String, &'a Value)| {
+            let path = Path::Key(&self.path, key);
+            (key.as_str(), Field { path, value, secret: self.secret })
+        };
         Ok(members.iter().map(entry).collect())
     }
 
     /// The items of an array, each with its index in the path.
-    pub(super) fn items(&self) -> Result<Vec<Field<'a>>, ConfigError> {
+    pub(super) fn items(&self) -> Result<impl Iterator<Item = Field<'_>>, ConfigError> {
         let items = self.value.as_array().ok_or_else(|| self.is_not("an array"))?;
-        let item = |(index, value)| Field::at(&format!("{}[{index}]", self.path), value);
-        Ok(items.iter().enumerate().map(item).collect())
+        Ok(items.iter().enumerate().map(|(index, value)| {
+            let path = Path::Item(&self.path, index);
+            Field { path, value, secret: self.secret }
+        }))
     }
 
     /// A string of any length.
@@ -85,7 +116,7 @@ impl<'a> Field<'a> {
         let text = self.string()?;
         if !bytes.contains(&text.len()) {
             let (least, most) = bytes.into_inner();
-            return Err(self.is_not(format!("a string of {least} to {most} bytes")));
+            return Err(self.is_not(&format!("a string of {least} to {most} bytes")));
         }
         Ok(text.to_owned())
     }
@@ -112,7 +143,7 @@ impl<'a> Field<'a> {
             .map(|number| number as usize)
             .ok_or_else(|| {
                 let (least, most) = range.into_inner();
-                self.is_not(format!("a whole number from {least} to {most}"))
+                self.is_not(&format!("a whole number from {least} to {most}"))
             })
     }
 
@@ -126,7 +157,7 @@ impl<'a> Field<'a> {
             .ok_or_else(|| self.is_not("a duration such as 250ms, 5s or 1m"))?;
         match range.contains(&duration) {
             true => Ok(duration),
-            false => Err(self.is_not(format!("a duration from {limits}"))),
+            false => Err(self.is_not(&format!("a duration from {limits}"))),
         }
     }
 
@@ -136,25 +167,14 @@ impl<'a> Field<'a> {
             .ok_or_else(|| self.is_not("the name of a request header"))
     }
 
-    fn shown(&self) -> String {
-        match self.secret {
-            true => "its value".to_owned(),
-            false => echo_value(self.value),
-        }
-    }
-
     fn members(&self) -> Result<&'a Map<String, Value>, ConfigError> {
         self.value.as_object().ok_or_else(|| self.is_not("an object"))
-    }
-
-    fn member(&self, key: &str, value: &'a Value) -> Self {
-        Self { path: join(&self.path, key), value, secret: self.secret }
     }
 }
 
 /// An object that is read key by key, and holds no other keys when that is done.
 pub(super) struct Object<'a> {
-    path: String,
+    path: &'a Path<'a>,
     members: &'a Map<String, Value>,
     asked: Vec<&'static [&'static str]>,
 }
@@ -164,25 +184,9 @@ impl<'a> Object<'a> {
     pub(super) fn take<T>(
         &mut self,
         names: &'static [&'static str],
-        read: impl FnOnce(&Field<'a>) -> Result<T, ConfigError>,
+        read: impl FnOnce(&Field<'_>) -> Result<T, ConfigError>,
     ) -> Result<Option<T>, ConfigError> {
         self.given(names)?.map(|field| read(&field)).transpose()
-    }
-
-    /// Apart from [`Self::take`], which there is once for each type and reader.
-    #[inline(never)]
-    fn given(&mut self, names: &'static [&'static str]) -> Result<Option<Field<'a>>, ConfigError> {
-        self.asked.push(names);
-        let mut given = names.iter().filter_map(|name| Some((*name, self.members.get(*name)?)));
-        let Some((name, value)) = given.next() else {
-            return Ok(None);
-        };
-        if let Some((other, _)) = given.next() {
-            let found = format!("the same as {name}, which is given too");
-            let path = join(&self.path, other);
-            return Err(ConfigError::instead(&path, found, "one of the two"));
-        }
-        Ok(Some(Field::at(&join(&self.path, name), value)))
     }
 
     /// The same, where there has to be such a value: `wanted` says what it is.
@@ -190,14 +194,39 @@ impl<'a> Object<'a> {
         &mut self,
         names: &'static [&'static str],
         wanted: &str,
-        read: impl FnOnce(&Field<'a>) -> Result<T, ConfigError>,
+        read: impl FnOnce(&Field<'_>) -> Result<T, ConfigError>,
     ) -> Result<T, ConfigError> {
-        self.take(names, read)?.ok_or_else(|| self.missing(names, wanted))
+        match self.given(names)? {
+            Some(field) => read(&field),
+            None => Err(self.missing(names, wanted)),
+        }
     }
 
+    /// The value under one of `names`, for those who have to know first what else is given.
+    #[inline(never)]
+    pub(super) fn given(
+        &mut self,
+        names: &'static [&'static str],
+    ) -> Result<Option<Field<'a>>, ConfigError> {
+        self.asked.push(names);
+        let mut given = names.iter().filter_map(|name| Some((*name, self.members.get(*name)?)));
+        let Some((name, value)) = given.next() else {
+            return Ok(None);
+        };
+        if let Some((other, _)) = given.next() {
+            let found = format!("the same as {name}, which is given too");
+            return Err(self.instead(other, &found, "one of the two"));
+        }
+        Ok(Some(Field { path: Path::Key(self.path, name), value, secret: false }))
+    }
+
+    #[inline(never)]
     fn missing(&self, names: &'static [&'static str], wanted: &str) -> ConfigError {
-        let path = join(&self.path, names.first().copied().unwrap_or_default());
-        ConfigError::instead(&path, "missing", wanted)
+        self.instead(names.first().copied().unwrap_or_default(), "missing", wanted)
+    }
+
+    fn instead(&self, key: &str, found: &str, allowed: &str) -> ConfigError {
+        ConfigError::instead(&Path::Key(self.path, key).text(), found, allowed)
     }
 
     /// Refuses keys that nobody asked for.
@@ -208,8 +237,7 @@ impl<'a> Object<'a> {
         };
         let first = |names: &&'static [&'static str]| names.first().copied();
         let allowed: Vec<&str> = self.asked.iter().filter_map(first).collect();
-        let path = join(&self.path, unknown);
-        Err(ConfigError::instead(&path, "unknown key", allowed.join(", ")))
+        Err(self.instead(unknown, "unknown key", &allowed.join(", ")))
     }
 }
 

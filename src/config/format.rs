@@ -40,7 +40,7 @@ pub(super) fn list(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
     for item in field.items()? {
         let format = one_of(&item, &Format::NAMED)?;
         if formats.contains(&format) {
-            return Err(item.instead(" given twice", "each format once"));
+            return Err(item.instead(&format!("{} given twice", item.shown()), "each format once"));
         }
         formats.push(format);
     }
@@ -51,7 +51,8 @@ pub(super) fn list(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
 pub(super) fn list_of_some(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
     match list(field)? {
         none if none.is_empty() => {
-            Err(field.instead("", format!("at least one of {}", names(&Format::NAMED))))
+            let allowed = format!("at least one of {}", names(&Format::NAMED));
+            Err(field.instead(&field.shown(), &allowed))
         }
         some => Ok(some),
     }

@@ -17,7 +17,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Value, ConfigError> {
     if json.len() > MAX_BYTES {
         let found = format!("{} bytes", json.len());
         let allowed = format!("at most {MAX_BYTES}");
-        return Err(ConfigError::instead(WHOLE, found, allowed));
+        return Err(ConfigError::instead(WHOLE, &found, &allowed));
     }
     serde_json::from_slice::<Unique>(json)
         .map(|Unique(value)| value)

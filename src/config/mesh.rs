@@ -1,7 +1,5 @@
 //! What Istio's mesh configuration says, as the proxy's node metadata has it.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::error::{ConfigError, decimal, echo};
@@ -73,7 +71,7 @@ fn number<T>(
         Ok(number) => decimal(number),
         Err(_) => text(bytes),
     };
-    double.ok().and_then(read).ok_or_else(|| ConfigError::is_not(path, found(), kind))
+    double.ok().and_then(read).ok_or_else(|| ConfigError::is_not(path, &found(), kind))
 }
 
 fn length(number: f64) -> Option<usize> {
@@ -83,28 +81,19 @@ fn length(number: f64) -> Option<usize> {
 
 /// The tags that can be read; each that cannot is one error, and so are those over the limit.
 fn custom_tags(bytes: &[u8], errors: &mut Vec<ConfigError>) -> Vec<CustomTag> {
-    let Some(pairs) = pairs::parse(bytes) else {
-        errors.push(ConfigError::is_not(CUSTOM_TAGS, text(bytes), "a map"));
+    let Value::Object(entries) = value(bytes, 3) else {
+        errors.push(ConfigError::is_not(CUSTOM_TAGS, &text(bytes), "a map"));
         return Vec::new();
     };
-    // Sorted, so that all workers of a proxy keep the same tags of too many.
-    let mut entries = BTreeMap::new();
-    for (name, value) in pairs {
-        let least = entries.entry(name).or_insert(value);
-        *least = value.min(least);
-    }
     if entries.len() > custom_tag::MAX_TAGS {
         let found = format!("{} entries", entries.len());
         let allowed = format!("at most {}", custom_tag::MAX_TAGS);
-        errors.push(ConfigError::instead(CUSTOM_TAGS, found, allowed));
+        errors.push(ConfigError::instead(CUSTOM_TAGS, &found, &allowed));
     }
-    let mut tags: Vec<CustomTag> = Vec::new();
-    for (name, value) in entries.into_iter().take(custom_tag::MAX_TAGS) {
-        let name = String::from_utf8_lossy(name);
-        let value = tag_value(value);
-        match custom_tag::read(&name, &Field::at(&join(CUSTOM_TAGS, &name), &value)) {
-            // Of names that are not UTF-8 several may look the same.
-            Ok(tag) if tags.last().is_some_and(|last| last.name == tag.name) => {}
+    let mut tags = Vec::new();
+    // Sorted by name, so that all workers of a proxy keep the same tags of too many.
+    for (name, tag) in entries.iter().take(custom_tag::MAX_TAGS) {
+        match custom_tag::read(name, &Field::at(&join(CUSTOM_TAGS, name), tag)) {
             Ok(tag) => tags.push(tag),
             Err(error) => errors.push(error),
         }
@@ -112,24 +101,18 @@ fn custom_tags(bytes: &[u8], errors: &mut Vec<ConfigError>) -> Vec<CustomTag> {
     tags
 }
 
-/// One tag in the shape that JSON has, for the same reader: two maps deep, then text.
-fn tag_value(bytes: &[u8]) -> Value {
-    object(bytes, |source| object(source, string))
-}
-
-fn object(bytes: &[u8], member: impl Fn(&[u8]) -> Value) -> Value {
-    let Some(pairs) = pairs::parse(bytes) else {
-        return string(bytes);
-    };
-    let mut members = Map::new();
-    for (key, value) in pairs {
-        members.insert(String::from_utf8_lossy(key).into_owned(), member(value));
+/// A value in the shape that JSON has, for the same reader: maps so deep, then text.
+fn value(bytes: &[u8], depth: usize) -> Value {
+    match pairs::parse(bytes) {
+        Some(pairs) if depth > 0 => {
+            let mut members = Map::new();
+            for (key, member) in pairs {
+                members.insert(String::from_utf8_lossy(key).into(), value(member, depth - 1));
+            }
+            Value::Object(members)
+        }
+        _ => Value::String(String::from_utf8_lossy(bytes).into()),
     }
-    Value::Object(members)
-}
-
-fn string(bytes: &[u8]) -> Value {
-    Value::String(String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// Bytes as a message may show them.

@@ -21,5 +21,5 @@ pub(super) fn names<T>(named: &Named<T>) -> String {
 pub(super) fn one_of<T: Copy>(field: &Field<'_>, named: &Named<T>) -> Result<T, ConfigError> {
     let text = field.string()?;
     let found = named.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| field.is_not(format!("one of {}", names(named))))
+    found.map(|(_, value)| *value).ok_or_else(|| field.is_not(&format!("one of {}", names(named))))
 }

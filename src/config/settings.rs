@@ -1,6 +1,5 @@
 //! The result of this station, and who has the last word on each part of it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig};
@@ -97,16 +96,16 @@ impl Default for ExportLimits {
 }
 
 /// The settings in force: for each key the plugin's word, else the mesh's, else the default.
-pub fn settings(plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
+pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
     Settings {
-        service_name: plugin.service_name.clone(),
+        service_name: plugin.service_name,
         sampling: plugin.sampling.or(mesh.sampling).unwrap_or(Percentage::DEFAULT),
-        custom_tags: merged(&mesh.custom_tags, &plugin.custom_tags),
+        custom_tags: merged(mesh.custom_tags, plugin.custom_tags),
         max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
         max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),
-        extract: plugin.extract.clone(),
-        inject: plugin.inject.clone(),
-        collector: plugin.collector.clone(),
+        extract: plugin.extract,
+        inject: plugin.inject,
+        collector: plugin.collector,
         queue: plugin.queue,
         batch: BatchLimits {
             max_spans: plugin.batch.max_spans.min(plugin.queue.max_spans),
@@ -116,12 +115,12 @@ pub fn settings(plugin: &PluginConfig, mesh: &MeshConfig) -> Settings {
     }
 }
 
-/// Both lists by name; of two tags with one name, the one in `stronger`.
-fn merged(weaker: &[CustomTag], stronger: &[CustomTag]) -> Vec<CustomTag> {
-    let mut by_name = BTreeMap::new();
-    // One by one: collecting sorts them first, by 6 kB of code.
-    for tag in weaker.iter().chain(stronger) {
-        by_name.insert(tag.name.as_str(), tag);
+/// Both lists by name; of two tags with one name, the one in `stronger`. Both are sorted.
+fn merged(weaker: Vec<CustomTag>, mut stronger: Vec<CustomTag>) -> Vec<CustomTag> {
+    for tag in weaker {
+        if let Err(place) = stronger.binary_search_by(|other| other.name.cmp(&tag.name)) {
+            stronger.insert(place, tag);
+        }
     }
-    by_name.into_values().cloned().collect()
+    stronger
 }

@@ -45,7 +45,7 @@ pub(super) fn read(plugin: &[u8]) -> Option<InForce> {
             if continues {
                 remember(plugin);
             }
-            Some(InForce { settings: settings(&parsed, &mesh), plugin_is_valid: true })
+            Some(InForce { settings: settings(parsed, mesh), plugin_is_valid: true })
         }
         Err(error) if continues => {
             let last = last_valid();
@@ -56,7 +56,7 @@ pub(super) fn read(plugin: &[u8]) -> Option<InForce> {
                     None => "mesh configuration and defaults are in force",
                 },
             );
-            let settings = settings(&last.unwrap_or_default(), &mesh);
+            let settings = settings(last.unwrap_or_default(), mesh);
             Some(InForce { settings, plugin_is_valid: false })
         }
         Err(error) => {

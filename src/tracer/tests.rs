@@ -10,7 +10,7 @@ const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
 
 fn tracer(plugin: &str) -> Tracer {
     let plugin = PluginConfig::parse(plugin.as_bytes()).unwrap();
-    let settings = settings(&plugin, &MeshConfig::default());
+    let settings = settings(plugin, MeshConfig::default());
     Tracer::new(&settings, Resource::default(), [3; 32], |_| None)
 }
 
@@ -187,7 +187,7 @@ fn debug_reaches_the_span() {
 fn two_proxies_decide_alike_for_the_same_trace() {
     let decide = |seed: u8, trace: &str| {
         let plugin = PluginConfig::parse(br#"{"sampling": 50}"#).unwrap();
-        let settings = settings(&plugin, &MeshConfig::default());
+        let settings = settings(plugin, MeshConfig::default());
         let mut tracer = Tracer::new(&settings, Resource::default(), [seed; 32], |_| None);
         tracer.start(&headers(&[("b3", &format!("{trace}-00f067aa0ba902b7"))])).recording.is_some()
     };

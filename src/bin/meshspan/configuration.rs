@@ -31,7 +31,7 @@ pub fn read(node: &Node, file: &str, path: &str, report: &mut Report) -> Given {
         if !gaps.iter().any(|gap| holds(&wrong, gap)) {
             let line = line_of(node, WHOLE, &wrong).unwrap_or(node.line);
             let place = Place { file: file.to_owned(), line };
-            report.add(place, Level::Error, &full_path(path, &wrong), reason(&found));
+            report.add(place, Level::Error, &full_path(path, &wrong), found.reason());
         }
         if !remove(&mut value, WHOLE, &wrong) {
             break;
@@ -44,13 +44,6 @@ pub fn read(node: &Node, file: &str, path: &str, report: &mut Report) -> Given {
 
 fn parse(value: &Value) -> Result<PluginConfig, ConfigError> {
     PluginConfig::parse(value.to_string().as_bytes())
-}
-
-/// What is wrong, without the path: `140 is not a percentage from 0 to 100`.
-pub fn reason(error: &ConfigError) -> String {
-    let line = error.to_string();
-    let rest = line.strip_prefix(error.path()).and_then(|rest| rest.strip_prefix(": "));
-    rest.unwrap_or(&line).to_owned()
 }
 
 fn full_path(parent: &str, path: &str) -> String {

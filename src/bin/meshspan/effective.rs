@@ -15,9 +15,9 @@ use crate::tree::Member;
 
 /// What is in force, unless the module refuses the configuration.
 pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
-    let config = plugin.given.config.as_ref()?;
-    let nothing = MeshConfig::default();
-    let settings = settings(config, mesh.map_or(&nothing, |mesh| &mesh.config));
+    let config = plugin.given.config.clone()?;
+    let mesh_config = mesh.map_or_else(MeshConfig::default, |mesh| mesh.config.clone());
+    let settings = settings(config, mesh_config);
     let origin = Origin { plugin, mesh };
     let mut values = Vec::new();
     let mut add = |key: &str, value: String, from: String| values.push([shown(key), value, from]);

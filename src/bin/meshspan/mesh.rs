@@ -3,7 +3,7 @@
 use meshspan::config::MeshConfig;
 use serde_json::{Value, json};
 
-use crate::configuration::{line_of, reason};
+use crate::configuration::line_of;
 use crate::istio_types::{MESH_CONFIG, Reader, Walk, join};
 use crate::report::{Level, Place, Report};
 use crate::tree::{Content, Member, Node};
@@ -89,7 +89,7 @@ fn as_the_module_sees_it(node: &Node, file: &str, path: &str, report: &mut Repor
         let place = Place { file: file.to_owned(), line };
         let key = error.path().strip_prefix("PROXY_CONFIG").unwrap_or_default();
         let path = format!("{path}.defaultConfig{key}");
-        report.add(place, Level::Error, &path, format!("{}; ignored", reason(&error)));
+        report.add(place, Level::Error, &path, format!("{}; ignored", error.reason()));
     }
     config
 }

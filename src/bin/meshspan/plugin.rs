@@ -232,8 +232,8 @@ impl Check<'_> {
 impl Plugin {
     /// What in a valid configuration will not do what it says, here and with this mesh.
     pub fn check_in_context(&self, mesh: Option<&Mesh>, report: &mut Report) {
-        let Some(config) = &self.given.config else { return };
-        let settings = meshspan::config::settings(config, &MeshConfig::default());
+        let Some(config) = self.given.config.clone() else { return };
+        let settings = meshspan::config::settings(config, MeshConfig::default());
         self.check_cluster(&settings.collector, mesh, report);
         let batch = config_batch(&self.given.node);
         if batch.is_some_and(|spans| spans > settings.queue.max_spans as f64) {

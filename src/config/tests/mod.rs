@@ -11,7 +11,7 @@ use super::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};
 
 /// The settings of a plugin configuration that has to be valid, without a mesh.
 fn settings_of(json: &str) -> Settings {
-    settings(&parsed(json), &MeshConfig::default())
+    settings(parsed(json), MeshConfig::default())
 }
 
 fn parsed(json: &str) -> PluginConfig {
