@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.bench import BOTH, HEADERS, PATH, TRACEPARENT
+from mesh.bench.rows import BOTH, HEADERS, PATH, TRACEPARENT
 from mesh.hostcalls import crossings
 
 ALWAYS = {

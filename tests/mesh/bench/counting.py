@@ -1,0 +1,121 @@
+"""One row: an Envoy as a row says, warmed up, and how many instructions a request takes there."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .. import config as configuration
+from ..background import BackgroundLoop
+from ..callgrind import CountedEnvoy
+from ..config import Config
+from ..h2load import H2Load
+from ..single import HOSTS, LISTENERS
+from ..sink import Sink
+from ..tracers import set_native_flush, set_tracer
+from .rows import BASES, BODY, CONTEXTS, HEADERS, PATH, ROWS, Row, Traffic
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a row gave; `halves` are the two halves of the requests, to see whether it is steady."""
+
+    instructions: float
+    halves: tuple[float, float]
+    # Of all requests, warm-up included.
+    spans: int
+    exports: int
+
+
+def proxy_config(row: Row, upstream: Sink, collector: Sink) -> Config:
+    """The sidecar of `envoy/dockebi.yaml` with one listener; the tracers' batches are as shipped."""
+    config = configuration.load("dockebi")
+    wanted = LISTENERS[row.traffic.direction]
+    kept = [one for one in configuration.listeners(config) if one["name"] == wanted]
+    config["static_resources"]["listeners"] = kept
+    to_upstream = ("127.0.0.1", upstream.port)
+    endpoints = {("127.0.0.1", 8080): to_upstream, ("dockebi-storage", 15006): to_upstream}
+    configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", collector.port)})
+    configuration.set_module(config)
+    plugin = {**configuration.plugin_configuration(config), "sampling": row.sampling}
+    for number in range(1, row.tags):
+        tag = {"header": {"name": f"x-extra-{number}", "defaultValue": f"value-{number}"}}
+        plugin.setdefault("customTags", {})[f"tag-{number}"] = tag
+    collector_of_row = {"protocol": row.protocol, "compression": row.compression}
+    plugin["collector"] = {**plugin.get("collector", {}), **collector_of_row}
+    if row.inject:
+        plugin["propagation"] = {"inject": row.inject}
+    configuration.set_plugin_configuration(config, plugin)
+    if row.flush:
+        # No timer before that many have come: callgrind makes seconds short.
+        set_native_flush(config, row.flush, 60_000)
+    return set_tracer(config, row.tracer, row.sampling)
+
+
+def request_headers(traffic: Traffic) -> dict[str, str]:
+    """The headers of a request of this traffic."""
+    extra = {f"x-extra-{number}": f"value-{number}" for number in range(1, traffic.headers - 7)}
+    return {":authority": HOSTS[traffic.direction], **HEADERS, **extra, **CONTEXTS[traffic.context]}
+
+
+def count_row(row: Row, options: argparse.Namespace, folder: Path, progress: Callable[[float], None]) -> Count:
+    """Start everything for one row, warm it up, count, and end it."""
+    loop = BackgroundLoop("bench")
+    upstream, collector = Sink(loop, 200, BODY), Sink(loop, 200)
+    try:
+        counted = CountedEnvoy("envoy", proxy_config(row, upstream, collector), folder)
+        try:
+            headers = request_headers(row.traffic)
+            load = H2Load(counted.envoy.port, PATH, headers, folder, row.traffic.http2)
+            load.send(options.warmup, progress)
+            half = options.requests // 2
+            first, second = (counted.count(lambda: load.send(half, progress)) / half for _ in range(2))
+            return Count((first + second) / 2, (first, second), spans_of(counted.envoy.stats()), collector.requests)
+        finally:
+            counted.stop()
+    finally:
+        upstream.stop()
+        collector.stop()
+        loop.stop()
+
+
+def spans_of(stats: dict[str, int]) -> int:
+    """How many spans the tracer has made or sent; one that samples nothing has no counter."""
+    names = ("wasmcustom.meshspan_spans_sampled", "tracing.zipkin.spans_sent", "tracing.opentelemetry.spans_sent")
+    return sum(stats.get(name, 0) for name in names)
+
+
+def count_rows(options: argparse.Namespace, console: Console, folder: Path) -> dict[str, Count]:
+    """Count every row that is wanted, with a progress bar."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    counts = {}
+    total = len(options.rows) * (options.warmup + options.requests)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        for name in options.rows:
+            progress.update(task, description=ROWS[name].title)
+            row_folder = folder / name
+            row_folder.mkdir()
+            counts[name] = count_row(ROWS[name], options, row_folder, lambda more: progress.advance(task, more))
+            if not console.is_terminal:
+                console.print(f"{ROWS[name].title}: {counts[name].instructions:,.0f}")
+    return counts
+
+
+def over_base(counts: dict[str, Count]) -> dict[str, float]:
+    """What each way to trace adds to no tracing of the same traffic."""
+    return {
+        name: count.instructions - counts[BASES[ROWS[name].traffic]].instructions
+        for name, count in counts.items()
+        if ROWS[name].tracer != "none"
+    }

@@ -1,0 +1,123 @@
+"""What is counted: the requests, the ways to trace, and what is promised of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PATH = "/reviews/7?page=2"
+# With the host these are eight.
+HEADERS = {
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "accept": "application/json",
+    "accept-encoding": "gzip, deflate, br",
+    "accept-language": "en-GB,en;q=0.7",
+    "referer": "https://shop.example/reviews",
+    "cookie": "session=4f1c2a9be07d4c55",
+    "x-account-id": "acme",
+}
+# What comes in where an unsampled context does: one format, or what another meshspan sends.
+TRACEPARENT = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}
+BOTH = {
+    **TRACEPARENT,
+    "x-b3-traceid": "0af7651916cd43dd8448eb211c80319c",
+    "x-b3-spanid": "b7ad6b7169203331",
+    "x-b3-sampled": "0",
+}
+CONTEXTS = {"": {}, "traceparent": TRACEPARENT, "both": BOTH}
+BODY = b'{"id": 7, "stars": 5, "text": "would read again"}'
+ZIPKIN = "zipkin-100"
+OPENTELEMETRY = "opentelemetry-tuned-100"
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is asked, and where; rows of the same traffic share a base without tracing."""
+
+    direction: str = "inbound"
+    http2: bool = False
+    headers: int = 8
+    context: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to trace."""
+
+    title: str
+    tracer: str = "meshspan"
+    sampling: float = 100
+    traffic: Traffic = Traffic()
+    protocol: str = "zipkin"
+    compression: str = "none"
+    inject: tuple[str, ...] = ()
+    tags: int = 1
+    # How many spans Envoy's own tracers wait for before they send; 0 is as shipped (5).
+    flush: int = 0
+
+
+INBOUND = Traffic()
+OUTBOUND = Traffic(direction="outbound")
+HTTP2 = Traffic(http2=True)
+ONE_FORMAT, BOTH_FORMATS = Traffic(context="traceparent"), Traffic(context="both")
+OTLP = "http/protobuf"
+
+ROWS = {
+    "none": Row("no tracing", "none"),
+    "none-outbound": Row("no tracing, outbound", "none", traffic=OUTBOUND),
+    "none-http2": Row("no tracing, HTTP/2", "none", traffic=HTTP2),
+    "none-traceparent": Row("no tracing, traceparent comes in", "none", traffic=ONE_FORMAT),
+    "none-both": Row("no tracing, traceparent and B3 come in", "none", traffic=BOTH_FORMATS),
+    "none-32-headers": Row("no tracing, 32 headers", "none", traffic=Traffic(headers=32)),
+    "none-64-headers": Row("no tracing, 64 headers", "none", traffic=Traffic(headers=64)),
+    ZIPKIN: Row("Envoy's Zipkin tracer, 100 %", "native-zipkin"),
+    "zipkin-1": Row("Envoy's Zipkin tracer, 1 %", "native-zipkin", 1),
+    "opentelemetry-100": Row("Envoy's OpenTelemetry tracer, 100 %", "native-opentelemetry"),
+    OPENTELEMETRY: Row("the same, 256 spans a flush", "native-opentelemetry", flush=256),
+    "opentelemetry-1": Row("Envoy's OpenTelemetry tracer, 1 %", "native-opentelemetry", 1),
+    "opentelemetry-unsampled": Row(
+        "Envoy's OpenTelemetry tracer, 1 %, unsampled traceparent in", "native-opentelemetry", 1, ONE_FORMAT
+    ),
+    "meshspan-100": Row("meshspan, 100 %"),
+    "meshspan-otlp-100": Row("meshspan, 100 %, OTLP", protocol=OTLP),
+    "meshspan-1": Row("meshspan, 1 %", sampling=1),
+    "meshspan-0": Row("meshspan, 0 %", sampling=0),
+    "meshspan-traceparent-1": Row("meshspan, 1 %, writes traceparent only", sampling=1, inject=("tracecontext",)),
+    "meshspan-unsampled": Row("meshspan, 1 %, unsampled traceparent in", sampling=1, traffic=ONE_FORMAT),
+    "meshspan-passes": Row("meshspan, 1 %, unsampled traceparent and B3 in", sampling=1, traffic=BOTH_FORMATS),
+    "meshspan-gzip-100": Row("meshspan, 100 %, gzip", compression="gzip"),
+    "meshspan-otlp-gzip-100": Row("meshspan, 100 %, OTLP, gzip", protocol=OTLP, compression="gzip"),
+    "opentelemetry-outbound": Row("Envoy's OpenTelemetry tracer, outbound", "native-opentelemetry", traffic=OUTBOUND),
+    "meshspan-outbound": Row("meshspan, 100 %, outbound", traffic=OUTBOUND),
+    "meshspan-otlp-outbound": Row("meshspan, 100 %, OTLP, outbound", traffic=OUTBOUND, protocol=OTLP),
+    "opentelemetry-http2": Row("Envoy's OpenTelemetry tracer, HTTP/2", "native-opentelemetry", traffic=HTTP2),
+    "meshspan-http2": Row("meshspan, 100 %, HTTP/2", traffic=HTTP2),
+    "meshspan-1-http2": Row("meshspan, 1 %, HTTP/2", sampling=1, traffic=HTTP2),
+    "meshspan-8-tags": Row("meshspan, 100 %, 8 custom tags", tags=8),
+    "meshspan-32-tags": Row("meshspan, 100 %, 32 custom tags", tags=32),
+    "meshspan-32-headers": Row("meshspan, 100 %, 32 headers", traffic=Traffic(headers=32)),
+    "meshspan-64-headers": Row("meshspan, 100 %, 64 headers", traffic=Traffic(headers=64)),
+    "meshspan-1-64-headers": Row("meshspan, 1 %, 64 headers", sampling=1, traffic=Traffic(headers=64)),
+}
+BASES = {row.traffic: name for name, row in ROWS.items() if row.tracer == "none"}
+# What is compared with the committed figures in every test run.
+CHECKED = ["none", "none-both", "meshspan-100", "meshspan-otlp-100", "meshspan-0", "meshspan-passes"]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A row costs at most `most` of another."""
+
+    row: str
+    other: str
+    most: float
+
+
+PROMISES = (
+    Promise("meshspan-100", OPENTELEMETRY, 0.80),
+    Promise("meshspan-otlp-100", OPENTELEMETRY, 0.80),
+    Promise("meshspan-100", ZIPKIN, 0.26),
+    Promise("meshspan-otlp-100", ZIPKIN, 0.26),
+    Promise("meshspan-1", "opentelemetry-1", 2.0),
+    Promise("meshspan-traceparent-1", "opentelemetry-1", 1.5),
+    Promise("meshspan-passes", "opentelemetry-1", 1.3),
+)

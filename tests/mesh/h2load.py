@@ -1,0 +1,39 @@
+"""Load by h2load: one request after the other, over HTTP/1.1 or HTTP/2."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .processes import Process
+
+
+class H2Load:
+    """Sends requests to a port of loopback, one after the other."""
+
+    def __init__(self, port: int, path: str, headers: Mapping[str, str], folder: Path, http2: bool = False) -> None:
+        self._command = ["h2load", "-c1", "-t1", "-m1", f"http://127.0.0.1:{port}{path}"]
+        if not http2:
+            self._command.append("--h1")
+        self._command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+        self._folder = folder
+        self._runs = 0
+
+    def send(self, count: int, progress: Callable[[float], None]) -> None:
+        """Send `count` requests; `progress` gets how many more are done."""
+        self._runs += 1
+        process = Process(f"h2load-{self._runs}", [*self._command, f"-n{count}"], self._folder)
+        done = 0
+        try:
+            while process.returncode is None:
+                time.sleep(0.1)
+                percent = max(map(int, re.findall(r"(\d+)% done", process.log())), default=0)
+                progress(count * (percent - done) / 100)
+                done = percent
+        finally:
+            process.stop()
+        if f"status codes: {count} 2xx" not in process.log():
+            raise process.failed(f"did not get {count} answers of 200")
+        progress(count * (100 - done) / 100)
