@@ -73,6 +73,7 @@ test: lint unit e2e bench-check ## everything: lint, unit tests, tests in a real
 .PHONY: lint
 lint: rust-target ## formatting and lints, native and wasm
 	@cargo fmt --check
+	@rustfmt --edition 2024 --check tests/modules/*.rs
 	@cargo clippy --locked --all-targets --features checker -- -D warnings
 	@cargo clippy --locked --target $(TARGET) -- -D warnings
 
@@ -113,8 +114,15 @@ rules: $(VENV)/whole ## dist/meshspan.rules.yaml, the alerts for a Prometheus wi
 	@mkdir -p dist
 	@$(RUN) -m mesh.promtool dist/meshspan.rules.yaml
 
+# Small modules that the benchmark compares with.
+PROBES := $(patsubst tests/modules/%.rs,target/modules/%.wasm,$(wildcard tests/modules/*.rs))
+
+target/modules/%.wasm: tests/modules/%.rs | rust-target
+	@mkdir -p $(@D)
+	@rustc --edition 2024 --target $(TARGET) --crate-type cdylib -C opt-level=3 -C panic=abort -C strip=symbols $< -o $@
+
 .PHONY: bench
-bench: build $(VENV)/whole debian-packages ## what tracing costs a request (BENCH="--quick" or other options)
+bench: build $(PROBES) $(VENV)/whole debian-packages ## what tracing costs a request (BENCH="--quick" or other options)
 	@$(RUN) -m mesh.bench $(BENCH)
 
 .PHONY: bench-check

@@ -81,6 +81,13 @@ class ExtensionConfig:
             plugin["configuration"] = {"@type": STRING_TYPE, "value": text}
         self._write()
 
+    def replace_module(self, module: Path, vm_id: str) -> None:
+        """Have the plugin run by another module, in virtual machines of its own."""
+        machine = self._filter["config"]["vm_config"]
+        machine["vm_id"] = vm_id
+        machine["code"]["local"] = {"filename": str(module)}
+        self._write()
+
     def _write(self) -> None:
         self._file.write([{"@type": _EXTENSION_TYPE, "name": self.name, "typed_config": self._filter}])
 

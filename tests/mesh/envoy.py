@@ -133,8 +133,15 @@ class Envoy:
 
     def resident(self) -> int:
         """The bytes of memory that it takes."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return self._memory("status", "VmRSS")
+
+    def anonymous(self) -> int:
+        """The bytes of memory that it has for itself, which belong to no file."""
+        return self._memory("smaps_rollup", "Anonymous")
+
+    def _memory(self, file: str, what: str) -> int:
+        text = Path(f"/proc/{self.pid}/{file}").read_text(encoding="ascii")
+        found = re.search(rf"^{what}:\s+(\d+) kB", text, re.MULTILINE)
         assert found is not None
         return int(found[1]) * 1024
 

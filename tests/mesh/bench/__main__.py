@@ -1,9 +1,9 @@
 """The benchmark's command line.
 
-It ends with code 1 if a promise about Envoy's own tracers does not hold or, with `--check`, if a
-row executes 3 % more than when the figures in `bench_figures.json` were committed; `--commit`
-writes them anew, which wants a reason.  There is no time in it, so that any machine, busy or not,
-gives the same figures.
+It ends with code 1 if a promise does not hold or, with `--check`, if a row executes 3 % more than
+when the figures in `bench_figures.json` were committed, or the module is larger by that; `--commit`
+writes them anew, which wants a reason.  No time is promised: any machine, busy or not, gives the
+same figures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -24,23 +27,76 @@ from . import __doc__ as summary
 from .border import border
 from .committed import COMMITTED, commit, worse_than_committed
 from .counting import count_rows, over_base
-from .report import faults, result_json, result_table
+from .memory import measure_memory, memory_faults, memory_table
+from .report import faults, result_table, rows_json
 from .rows import BASES, CHECKED, ROWS
+from .start import measure_start, start_table
+
+
+@dataclass
+class Found:
+    """What a part of the benchmark found, for programs, and which promises do not hold."""
+
+    figures: dict[str, Any]
+    faults: list[str] = field(default_factory=list)
+
+
+def count_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
+    """Instructions of a request, row by row."""
+    counts = count_rows(options, console, folder)
+    over = over_base(counts)
+    console.print(result_table(counts, over))
+    if options.commit:
+        commit(counts)
+    worse = worse_than_committed(counts) if options.check else []
+    return Found(rows_json(options, counts, over), faults(over) + worse)
+
+
+def border_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
+    """Callbacks and hostcalls of a request."""
+    return Found({"crossings": border(console)})
+
+
+def start_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
+    """What comes before the first request."""
+    starts = measure_start(console, folder)
+    console.print(start_table(starts))
+    return Found({"start": {name: asdict(one) for name, one in starts.items()}})
+
+
+def memory_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
+    """Memory at rest."""
+    memory = measure_memory(console, folder)
+    console.print(memory_table(memory))
+    return Found({"memory_bytes": {name: asdict(one) for name, one in memory.items()}}, memory_faults(memory))
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Console, Path], Found]] = {
+    "rows": count_part,
+    "border": border_part,
+    "start": start_part,
+    "memory": memory_part,
+}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="mesh.bench", description=(summary or "").split("\n")[0])
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, help=f"all, or of {', '.join(PARTS)} (with --rows the first two)"
+    )
     parser.add_argument("--requests", type=int, metavar="N", help="how many are counted in each row (1024)")
     parser.add_argument("--warmup", type=int, metavar="N", help="how many go before (1500)")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--check", action="store_true", help=f"compare {', '.join(CHECKED)} with {COMMITTED.name}")
     parser.add_argument("--commit", action="store_true", help=f"write these figures to {COMMITTED.name}")
     parser.add_argument("--quick", action="store_true", help="fewer requests: 200 after 300")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "dist" / "bench.json", help="the JSON file")
     options = parser.parse_args(arguments)
     if options.check or options.commit:
-        options.rows, options.requests, options.warmup = CHECKED, 300, 1200
+        options.parts, options.rows, options.requests, options.warmup = ["rows"], CHECKED, 300, 1200
+    options.parts = options.parts or (["rows", "border"] if options.rows else list(PARTS))
+    options.rows = options.rows or list(ROWS)
     options.requests = options.requests or (200 if options.quick else 1024)
     options.warmup = options.warmup or (300 if options.quick else 1500)
     if min(options.requests, options.warmup) < 20:
@@ -57,32 +113,38 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     console = Console() if sys.stdout.isatty() else Console(width=120, no_color=True)
-    missing = missing_programs()
-    if not MODULE.is_file():
-        missing = "dist/meshspan.wasm is not there: run make build first"
-    if os.environ.get("ENVOY", "").startswith("docker:"):
-        missing = "callgrind cannot count inside a container: set ENVOY to a program, or leave it unset"
-    if missing:
-        console.print(missing, highlight=False)
+    fault = cannot_run()
+    if fault:
+        console.print(fault, highlight=False)
         return 1
+    console.print(f"the module has {MODULE.stat().st_size:,} bytes", highlight=False)
+    result: dict[str, Any] = {"module_bytes": MODULE.stat().st_size}
+    found: list[str] = []
     try:
-        counts = count_rows(options, console, new_run_folder())
+        folder = new_run_folder()
+        for name in options.parts:
+            part = PARTS[name](options, console, folder)
+            result |= part.figures
+            found += part.faults
     except (ProcessFailed, TimeoutError) as error:
         console.print(str(error), markup=False, highlight=False)
         return 1
     except KeyboardInterrupt:
         return 130
-    over = over_base(counts)
-    console.print(result_table(counts, over))
-    result = result_json(options, counts, over, {} if options.check else border(console))
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if options.commit:
-        commit(counts)
-    found = faults(over) + (worse_than_committed(counts) if options.check else [])
+    options.output.write_text(json.dumps({**result, "faults": found}, indent=1) + "\n", encoding="utf-8")
     for fault in found:
         console.print(f"[red]{fault}[/red]", highlight=False)
     return 1 if found else 0
+
+
+def cannot_run() -> str | None:
+    """One line on what is missing here, if anything is."""
+    if not MODULE.is_file():
+        return "dist/meshspan.wasm is not there: run make build first"
+    if os.environ.get("ENVOY", "").startswith("docker:"):
+        return "callgrind cannot count inside a container: set ENVOY to a program, or leave it unset"
+    return missing_programs()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .. import config as configuration
 from ..background import BackgroundLoop
@@ -18,6 +17,7 @@ from ..h2load import H2Load
 from ..single import HOSTS, LISTENERS
 from ..sink import Sink
 from ..tracers import set_native_flush, set_tracer
+from .progress import steps
 from .rows import BASES, BODY, CONTEXTS, HEADERS, PATH, ROWS, Row, Traffic
 
 
@@ -92,23 +92,14 @@ def spans_of(stats: dict[str, int]) -> int:
 
 def count_rows(options: argparse.Namespace, console: Console, folder: Path) -> dict[str, Count]:
     """Count every row that is wanted, with a progress bar."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-    )
     counts = {}
-    total = len(options.rows) * (options.warmup + options.requests)
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=total)
+    with steps(console, len(options.rows) * (options.warmup + options.requests)) as progress:
         for name in options.rows:
-            progress.update(task, description=ROWS[name].title)
+            progress.begin(ROWS[name].title)
             row_folder = folder / name
             row_folder.mkdir()
-            counts[name] = count_row(ROWS[name], options, row_folder, lambda more: progress.advance(task, more))
-            if not console.is_terminal:
-                console.print(f"{ROWS[name].title}: {counts[name].instructions:,.0f}")
+            counts[name] = count_row(ROWS[name], options, row_folder, progress.advance)
+            progress.say(f"{ROWS[name].title}: {counts[name].instructions:,.0f}")
     return counts
 
 

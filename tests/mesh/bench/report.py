@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.table import Table
 
-from ..config import MODULE
 from ..single import HOSTS
 from .counting import Count
 from .rows import HEADERS, OPENTELEMETRY, PATH, PROMISES, ROWS, ZIPKIN
@@ -52,9 +51,7 @@ def result_table(counts: dict[str, Count], over: dict[str, float]) -> Table:
     return table
 
 
-def result_json(
-    options: argparse.Namespace, counts: dict[str, Count], over: dict[str, float], calls: dict[str, dict[str, int]]
-) -> dict[str, Any]:
+def rows_json(options: argparse.Namespace, counts: dict[str, Count], over: dict[str, float]) -> dict[str, Any]:
     """The figures for a program."""
     rows = {
         name: {"title": ROWS[name].title, **asdict(count), "over_base": over.get(name)}
@@ -66,8 +63,5 @@ def result_json(
         "request": request,
         "warmup": options.warmup,
         "requests": options.requests,
-        "module_bytes": MODULE.stat().st_size,
         "rows": rows,
-        "crossings": calls,
-        "faults": faults(over),
     }
