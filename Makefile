@@ -29,9 +29,14 @@ help: ## this list
 	@echo "  make e2e PYTEST='tests/e2e/test_mesh.py -k demo'   (only some tests)"
 	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, OTEL_COLLECTOR=, MANIFESTS=, PROMTOOL=, MESHSPAN_CACHE= override what is fetched"
 
+# The places of crates and of Rust's own library are in the texts of panics. They get the same names
+# everywhere, so that the same source is the same bytes.
+REMAP = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo \
+  --remap-path-prefix=$$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$$(rustc -vV | sed -n 's/^commit-hash: //p')
+
 .PHONY: build
 build: rust-target ## build dist/meshspan.wasm
-	@cargo build --release --target $(TARGET) --locked
+	@RUSTFLAGS="$${RUSTFLAGS:-} $(REMAP)" cargo build --release --target $(TARGET) --locked
 	@mkdir -p dist
 	@# cp would change a file that a running Envoy may be reading; mv replaces it whole.
 	@cp target/$(TARGET)/release/meshspan.wasm $(MODULE).new && mv $(MODULE).new $(MODULE)

@@ -1,0 +1,84 @@
+"""What the module can reach, and whether it is what its source says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from mesh.config import MODULE, REPOSITORY
+from mesh.module import exports, imports
+
+# All that the module may ask of Envoy. Nothing here opens a file or a connection: what leaves it are
+# lines in Envoy's log, metrics, headers of the request, shared data, and requests to a cluster.
+HOSTCALLS = {
+    "proxy_add_header_map_value",
+    "proxy_call_foreign_function",
+    "proxy_define_metric",
+    "proxy_done",
+    "proxy_get_buffer_bytes",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_get_header_map_pairs",
+    "proxy_get_header_map_value",
+    "proxy_get_property",
+    "proxy_get_shared_data",
+    "proxy_http_call",
+    "proxy_increment_metric",
+    "proxy_log",
+    "proxy_record_metric",
+    "proxy_remove_header_map_value",
+    "proxy_replace_header_map_value",
+    "proxy_set_shared_data",
+    "proxy_set_tick_period_milliseconds",
+}
+WASI = {
+    "environ_get",
+    "environ_sizes_get",
+    # Rust's own library writes what a panic says, and ends.
+    "fd_write",
+    "proc_exit",
+    "random_get",
+}
+CALLBACKS = {
+    "_initialize",
+    "memory",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_done",
+    "proxy_on_http_call_response",
+    "proxy_on_log",
+    "proxy_on_memory_allocate",
+    "proxy_on_request_headers",
+    "proxy_on_tick",
+}
+
+
+def test_the_module_imports_and_exports_nothing_that_is_not_on_the_list() -> None:
+    allowed = {f"env.{name}" for name in HOSTCALLS} | {f"wasi_snapshot_preview1.{name}" for name in WASI}
+    assert imports(MODULE) - allowed == set()
+    assert exports(MODULE) - CALLBACKS == set()
+
+
+def test_the_same_source_in_another_folder_with_another_cargo_home_is_the_same_module(tmp_path: Path) -> None:
+    copy, cargo_home = tmp_path / "copy", tmp_path / "cargo"
+    built_or_cached = shutil.ignore_patterns("target", "dist", ".*_cache", ".git", ".run", "__pycache__")
+    shutil.copytree(REPOSITORY, copy, ignore=built_or_cached)
+    cargo_home.mkdir()
+    usual = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    # What `make build` has fetched is not fetched again.
+    for name in ("registry", "config.toml"):
+        if (usual / name).exists():
+            (cargo_home / name).symlink_to(usual / name)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    environment |= {"CARGO_HOME": str(cargo_home), "CARGO_NET_OFFLINE": "true"}
+    environment.pop("CARGO_TARGET_DIR", None)
+    made = subprocess.run(
+        ["make", "build"], cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert made.returncode == 0, made.stdout
+    module = (copy / MODULE.relative_to(REPOSITORY)).read_bytes()
+    assert module == MODULE.read_bytes()
+    for path in (tmp_path, usual, REPOSITORY):
+        assert str(path).encode() not in module
