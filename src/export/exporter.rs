@@ -129,11 +129,6 @@ impl Exporter {
         self.encoder.content_type()
     }
 
-    /// The `content-encoding` of the bodies, if they have one.
-    pub fn content_encoding(&self) -> Option<&'static str> {
-        self.encoder.content_encoding()
-    }
-
     /// The batch left at `now` and is on its way under this token.
     pub fn sent(&mut self, token: u32, batch: Batch, now: u64, stats: &mut Stats) {
         stats.add(Metric::ExportRequests, 1);

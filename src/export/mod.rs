@@ -9,5 +9,5 @@ mod replies;
 
 pub use batch::Batch;
 pub use exporter::Exporter;
-pub use formats::{Encoder, Grpc, Gzip, Otlp, Zipkin};
+pub use formats::{Encoder, GZIP, Grpc, Otlp, Zipkin, gzip};
 pub use replies::{Answer, Meaning, Reply};

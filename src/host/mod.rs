@@ -3,6 +3,7 @@
 
 mod abi;
 mod attributes;
+mod compression;
 mod configuration;
 mod contexts;
 mod expression;

@@ -2,11 +2,12 @@
 //! tracer's exporter has ready.
 
 use super::abi::{self, Buffer, CallError, Level, Map};
+use super::compression;
 use super::configuration::{self, InForce};
 use super::metrics::Metrics;
 use super::shared::Shared;
-use crate::config::{Collector, Protocol, Settings};
-use crate::export::{Answer, Exporter, Meaning, Reply};
+use crate::config::{Collector, Compression, Protocol, Settings};
+use crate::export::{Answer, Exporter, GZIP, Meaning, Reply};
 use crate::pairs;
 use crate::stats::{LogLimit, Metric};
 use crate::tracer::Tracer;
@@ -88,11 +89,12 @@ impl Root {
 }
 
 impl Running {
-    fn new(InForce { settings, plugin_is_valid }: InForce) -> Self {
+    fn new(InForce { mut settings, plugin_is_valid }: InForce) -> Self {
         let metrics = Metrics::define();
         metrics.set(Metric::ConfigurationInvalid, u64::from(!plugin_is_valid));
         let tick = settings.batch.interval.min(LONGEST_TICK);
         abi::set_tick_period(tick);
+        settings.collector.compression = compression::possible(&settings.collector);
         let shared = Shared::new(tracer(&settings));
         Self {
             shared: Rc::new(shared),
@@ -202,10 +204,15 @@ impl Collector {
         if self.protocol == Protocol::Grpc {
             headers.push(("te", "trailers"));
         }
-        headers.extend(exporter.content_encoding().map(|encoding| ("content-encoding", encoding)));
+        let compressed = match self.compression {
+            Compression::Gzip => compression::gzip(body),
+            Compression::None => None,
+        };
+        headers.extend(compressed.as_ref().map(|_| ("content-encoding", GZIP)));
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        let body = compressed.as_deref().unwrap_or(body);
         abi::http_call(&self.cluster, &pairs::encode(&headers), body, self.timeout).map_err(
             |error| match error {
                 CallError::BadArgument => "there is no such cluster",

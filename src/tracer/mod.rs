@@ -4,8 +4,8 @@
 use crate::attributes::{
     Caps, CustomTags, Facts, Naming, Recording, Resource, Service, ServiceNames,
 };
-use crate::config::{Compression, Protocol, Settings};
-use crate::export::{Encoder, Exporter, Grpc, Gzip, Otlp, Zipkin};
+use crate::config::{Protocol, Settings};
+use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
 use crate::sampling::Sampler;
 use crate::stats::{Metric, Stats};
@@ -43,10 +43,9 @@ impl Tracer {
         seed: [u8; 32],
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
-        let compression = settings.collector.compression;
         let encoder: Box<dyn Encoder> = match settings.collector.protocol {
-            Protocol::Zipkin => compressed(Zipkin::new(resource.clone()), compression),
-            Protocol::HttpProtobuf => compressed(Otlp::new(&resource), compression),
+            Protocol::Zipkin => Box::new(Zipkin::new(resource.clone())),
+            Protocol::HttpProtobuf => Box::new(Otlp::new(&resource)),
             Protocol::Grpc => Box::new(Grpc::new(&resource)),
         };
         let mut ids = IdGenerator::new(seed);
@@ -124,13 +123,6 @@ impl Tracer {
     pub fn finish(&mut self, recording: Recording, facts: Facts) {
         let span = recording.finish(facts, &self.resource, &mut self.names, &self.tags, self.caps);
         self.exporter.push(&span, &mut self.stats);
-    }
-}
-
-fn compressed(encoder: impl Encoder + 'static, compression: Compression) -> Box<dyn Encoder> {
-    match compression {
-        Compression::None => Box::new(encoder),
-        Compression::Gzip => Box::new(Gzip::new(Box::new(encoder))),
     }
 }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mesh.config import MODULE, set_module
 from mesh.envoy import wait_for
 from mesh.single import HOSTS, SingleProxy
 
@@ -66,3 +69,18 @@ def test_what_waits_counts_as_it_is_and_a_batch_that_failed_goes_again_compresse
     # Not the bytes on the wire, which are a fraction of this.
     assert waiting > read / 2
     assert {request.headers["content-encoding"] for request in one.receiver.requests} == {"gzip"}
+
+
+def test_where_envoy_cannot_compress_spans_go_as_they_are_and_the_log_says_so(
+    proxy: Callable[..., SingleProxy], tmp_path: Path
+) -> None:
+    module = tmp_path / "module.wasm"
+    # Asks for a function that no Envoy has.
+    content, changed = re.subn(rb"compress(?!ion)", b"comprend", MODULE.read_bytes())
+    assert changed == 1
+    module.write_bytes(content)
+    one = proxy(_plugin("zipkin", "gzip"), change=lambda config: set_module(config, module))
+    sent = _send(one, 20)
+    assert {span["traceId"] for span in one.spans(20)} == sent
+    assert not any("content-encoding" in request.headers for request in one.receiver.requests)
+    assert "collector.compression: this Envoy has no gzip for modules; spans go without" in one.log()

@@ -12,7 +12,7 @@ mod zipkin;
 
 pub use grpc::Grpc;
 pub(super) use grpc::message;
-pub use gzip::Gzip;
+pub use gzip::{GZIP, gzip};
 pub use otlp::Otlp;
 #[cfg(test)]
 pub(super) use protobuf::Message;
@@ -25,11 +25,6 @@ use crate::trace::Span;
 pub trait Encoder {
     /// The `content-type` of a batch.
     fn content_type(&self) -> &'static str;
-
-    /// The `content-encoding` of a batch, if it has one.
-    fn content_encoding(&self) -> Option<&'static str> {
-        None
-    }
 
     /// One span.
     fn span(&self, span: &Span) -> Vec<u8>;
