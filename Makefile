@@ -134,6 +134,10 @@ bench: build $(PROBES) $(VENV)/whole debian-packages ## what tracing costs a req
 bench-check: build $(VENV)/whole debian-packages ## whether a request has become dearer than the committed figures
 	@$(RUN) -m mesh.bench --check --output dist/bench-check.json
 
+.PHONY: soak
+soak: build $(VENV)/whole debian-packages ## long runs with faults at random (SOAK="--minutes 60 --seed 7" or other options)
+	@$(RUN) -m mesh.soak $(SOAK)
+
 # The image that Istio fetches, by the name that the manifests have, and options of skopeo for its registry.
 IMAGE ?= registry.example.com/meshspan
 REGISTRY_OPTIONS ?=

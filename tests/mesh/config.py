@@ -87,6 +87,21 @@ def relocate(config: Config, endpoints: Mapping[Address, Address]) -> Config:
     return config
 
 
+def set_endpoint(cluster: Config, address: Address) -> None:
+    """Reach a cluster's only endpoint there."""
+    (endpoint,) = _socket_addresses(cluster["load_assignment"])
+    endpoint["address"], endpoint["port_value"] = address
+
+
+def add_cluster_like(config: Config, name: str, new: str) -> Config:
+    """Add a cluster that is another one by a new name, and return it."""
+    (cluster,) = [one for one in clusters(config) if one["name"] == name]
+    copied = copy.deepcopy(cluster)
+    copied["name"] = copied["load_assignment"]["cluster_name"] = new
+    clusters(config).append(copied)
+    return copied
+
+
 def set_module(
     config: Config,
     module: Path = MODULE,

@@ -1,4 +1,4 @@
-"""Load by h2load: one request after the other, over HTTP/1.1 or HTTP/2."""
+"""Load by h2load, as fast as answers come, over HTTP/1.1 or HTTP/2."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from .processes import Process
 
 
 class H2Load:
-    """Sends requests to a port of loopback, one after the other."""
+    """Sends requests to a port of loopback, over each connection one after the other."""
 
-    def __init__(self, port: int, path: str, headers: Mapping[str, str], folder: Path, http2: bool = False) -> None:
-        self._command = ["h2load", "-c1", "-t1", "-m1", f"http://127.0.0.1:{port}{path}"]
+    def __init__(
+        self,
+        port: int,
+        path: str,
+        headers: Mapping[str, str],
+        folder: Path,
+        http2: bool = False,
+        connections: int = 1,
+    ) -> None:
+        self._command = ["h2load", f"-c{connections}", "-t1", "-m1", f"http://127.0.0.1:{port}{path}"]
         if not http2:
             self._command.append("--h1")
         self._command += [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]

@@ -14,10 +14,10 @@ from ..background import BackgroundLoop
 from ..callgrind import CountedEnvoy
 from ..config import Config
 from ..h2load import H2Load
+from ..progress import steps
 from ..single import HOSTS, LISTENERS
 from ..sink import Sink
 from ..tracers import set_native_flush, set_tracer
-from .progress import steps
 from .rows import BASES, BODY, CONTEXTS, HEADERS, PATH, ROWS, Row, Traffic
 
 

@@ -18,10 +18,10 @@ from rich.table import Table
 from .. import config as configuration
 from ..background import BackgroundLoop
 from ..envoy import Envoy
+from ..progress import steps
 from ..sink import Sink
 from .counting import proxy_config
 from .modules import MODULES
-from .progress import steps
 from .rows import ROWS
 
 NONE = "no module"

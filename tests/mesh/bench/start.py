@@ -25,10 +25,10 @@ from ..config import Config
 from ..ecds import ExtensionConfig
 from ..envoy import Envoy, wait_for
 from ..processes import ProcessFailed
+from ..progress import steps
 from ..sink import Sink
 from .counting import proxy_config
 from .modules import MINIMAL, MODULES, without
-from .progress import steps
 from .rows import ROWS
 
 CONFIGURE = "proxy_on_configure"

@@ -1,4 +1,4 @@
-"""How far the benchmark is: a bar in a terminal, elsewhere a line for each thing that is done."""
+"""How far a long run is: a bar in a terminal, elsewhere a line for each thing that is done."""
 
 from __future__ import annotations
 
