@@ -12,7 +12,6 @@ import pytest
 
 from mesh import config as configuration
 from mesh.books import Books, dropped, drops, imbalance, send, settled
-from mesh.config import Config
 from mesh.ecds import Collectors
 from mesh.envoy import wait_for
 from mesh.load import run_load
@@ -289,13 +288,6 @@ def test_a_collector_that_asks_for_time_is_left_alone(protocol: str, proxy: Prox
 MIB = 1 << 20
 
 
-def answer_everything(config: Config) -> None:
-    """Have the proxy answer by itself."""
-    for manager in configuration.connection_managers(config):
-        answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
-        manager["route_config"] = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answer]}]}
-
-
 DEAD = {
     "refuses, drop-newest": (None, "drop-newest"),
     "refuses, drop-oldest": (None, "drop-oldest"),
@@ -318,7 +310,7 @@ def test_128_mb_of_spans_cost_no_more_memory_than_the_queue_may_take(
             "queue": {"maxSpans": 1_000_000, "maxBytes": most, "overflow": overflow},
             "batch": {"maxSpans": batch},
         },
-        change=answer_everything,
+        change=configuration.answer_everything,
     )
     requests = [request_bytes(headers=[("x-padding", "x" * (span - 1000 + number))]) for number in range(50)]
     send(one, 2000)

@@ -159,6 +159,15 @@ def add_outbound(config: Config) -> Config:
     return config
 
 
+def answer_everything(config: Config, body: bytes = b"") -> Config:
+    """Have the proxy itself answer every request by 200."""
+    answer = {"status": 200, "body": {"inline_string": body.decode("ascii")}} if body else {"status": 200}
+    for manager in connection_managers(config):
+        route = {"match": {"prefix": "/"}, "direct_response": answer}
+        manager["route_config"] = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]}
+    return config
+
+
 def use_http2(config: Config, *names: str) -> Config:
     """Speak HTTP/2 to these clusters."""
     kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

@@ -27,6 +27,8 @@ from . import __doc__ as summary
 from .border import border
 from .committed import COMMITTED, commit, worse_than_committed
 from .counting import count_rows, over_base
+from .growth import growth_table, growths
+from .latency import latency_table, measure_latency
 from .memory import measure_memory, memory_faults, memory_table
 from .report import faults, result_table, rows_json
 from .rows import BASES, CHECKED, ROWS
@@ -46,10 +48,12 @@ def count_part(options: argparse.Namespace, console: Console, folder: Path) -> F
     counts = count_rows(options, console, folder)
     over = over_base(counts)
     console.print(result_table(counts, over))
+    console.print(growth_table(counts, over))
     if options.commit:
         commit(counts)
     worse = worse_than_committed(counts) if options.check else []
-    return Found(rows_json(options, counts, over), faults(over) + worse)
+    growth = {name: asdict(one) for name, one in growths(over).items()}
+    return Found({**rows_json(options, counts, over), "growth": growth}, faults(over) + worse)
 
 
 def border_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
@@ -71,11 +75,19 @@ def memory_part(options: argparse.Namespace, console: Console, folder: Path) -> 
     return Found({"memory_bytes": {name: asdict(one) for name, one in memory.items()}}, memory_faults(memory))
 
 
+def latency_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
+    """Time that tracing adds, which is shown and never judged."""
+    latencies = measure_latency(console, folder)
+    console.print(latency_table(latencies))
+    return Found({"latency": asdict(latencies)})
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Console, Path], Found]] = {
     "rows": count_part,
     "border": border_part,
     "start": start_part,
     "memory": memory_part,
+    "latency": latency_part,
 }
 
 

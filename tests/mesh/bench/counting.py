@@ -13,6 +13,7 @@ from .. import config as configuration
 from ..background import BackgroundLoop
 from ..callgrind import CountedEnvoy
 from ..config import Config
+from ..envoy import Envoy
 from ..h2load import H2Load
 from ..progress import steps
 from ..single import HOSTS, LISTENERS
@@ -32,7 +33,7 @@ class Count:
     exports: int
 
 
-def proxy_config(row: Row, upstream: Sink, collector: Sink) -> Config:
+def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
     """The sidecar of `envoy/dockebi.yaml` with one listener; the tracers' batches are as shipped."""
     config = configuration.load("dockebi")
     wanted = LISTENERS[row.traffic.direction]
