@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ class FaultyCollectors:
     def __init__(self, loop: BackgroundLoop, folder: Path) -> None:
         self._receivers = (_Http(loop), _Grpc(loop))
         self._discovered = Collectors(folder, HTTP_CLUSTER)
-        self._away = self._no_cluster = False
+        self._held: list[socket.socket] = []
+        self._no_cluster = False
 
     def install(self, config: Config) -> None:
         """Have an Envoy know both; only the cluster of the first can go away."""
@@ -77,7 +79,11 @@ class FaultyCollectors:
         """Refuse connections."""
         for receiver in self._receivers:
             receiver.stop()
-        self._away = True
+            # Else another program may be given the port, and take the spans.
+            held = socket.socket()
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", receiver.port))
+            self._held.append(held)
 
     def answer(self, **faults: Any) -> None:
         """Treat requests so from now on."""
@@ -92,18 +98,19 @@ class FaultyCollectors:
     def heal(self) -> None:
         """End what is wrong."""
         self.answer()
-        if self._away:
-            for receiver in self._receivers:
-                receiver.start_again()
+        for held, receiver in zip(self._held, self._receivers, strict=False):
+            held.close()
+            receiver.start_again()
+        self._held.clear()
         if self._no_cluster:
             self._discovered.add()
-        self._away = self._no_cluster = False
+        self._no_cluster = False
 
     def stop(self) -> None:
         """Close both."""
-        if not self._away:
-            for receiver in self._receivers:
-                receiver.stop()
+        self.heal()
+        for receiver in self._receivers:
+            receiver.stop()
 
 
 def _hostile_answer(collectors: FaultyCollectors, rng: random.Random) -> None:
