@@ -57,8 +57,8 @@ def count_part(options: argparse.Namespace, console: Console, folder: Path) -> F
 
 
 def border_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
-    """Callbacks and hostcalls of a request."""
-    return Found({"crossings": border(console)})
+    """Callbacks and hostcalls of a request, and what each costs."""
+    return Found(border(options, console, folder))
 
 
 def start_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:

@@ -8,6 +8,8 @@ from ..config import MODULE, REPOSITORY
 
 # Exports what ours does, and does nothing.
 MINIMAL = REPOSITORY / "target" / "modules" / "minimal.wasm"
+# Makes hostcalls as its configuration says.
+PROBE = MINIMAL.with_name("probe.wasm")
 MODULES = {"minimal module": MINIMAL, "meshspan": MODULE}
 
 

@@ -18,18 +18,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from .. import config as configuration
-from ..background import BackgroundLoop
 from ..callgrind import CountedEnvoy
-from ..config import Config
 from ..ecds import ExtensionConfig
 from ..envoy import Envoy, wait_for
 from ..processes import ProcessFailed
 from ..progress import steps
-from ..sink import Sink
-from .counting import proxy_config
+from .discovered import Discovered, taken, wait_until_idle
 from .modules import MINIMAL, MODULES, without
-from .rows import ROWS
 
 CONFIGURE = "proxy_on_configure"
 # How many new vm_ids.
@@ -66,27 +61,14 @@ def measure_start(console: Console, folder: Path) -> dict[str, Start]:
     return starts
 
 
-class _Starting:
-    """An Envoy's configuration with a module that does nothing, and another to come by ECDS."""
-
-    def __init__(self, folder: Path) -> None:
-        self._loop = BackgroundLoop("start")
-        self._sinks = [Sink(self._loop, 200), Sink(self._loop, 200)]
-        self.config: Config = proxy_config(ROWS["meshspan-100"], *self._sinks)
-        # Not the minimal module itself, which would be loaded already when it is measured.
-        configuration.set_module(self.config, without("proxy_on_tick", MINIMAL, folder))
-        self.discovery = ExtensionConfig(folder)
-        self.discovery.install(self.config)
-
-    def stop(self) -> None:
-        for sink in self._sinks:
-            sink.stop()
-        self._loop.stop()
+def another(folder: Path) -> Path:
+    """A module to begin with: not the minimal one itself, which would be loaded already when it is measured."""
+    return without("proxy_on_tick", MINIMAL, folder)
 
 
 def _pushes(module: Path, folder: Path, count_first: bool = True) -> tuple[float, float]:
     """Instructions of the first virtual machines with this module, and of those after."""
-    starting = _Starting(folder)
+    starting = Discovered(another(folder), folder)
     try:
         counted = CountedEnvoy(f"start-{module.stem}", starting.config, folder)
         try:
@@ -103,56 +85,34 @@ def _pushes(module: Path, folder: Path, count_first: bool = True) -> tuple[float
 
 def _push(counted: CountedEnvoy, discovery: ExtensionConfig, module: Path, vm_id: str, count: bool) -> int:
     """Give it the module in new virtual machines; the instructions of that, if they are to be counted."""
-    before = _taken(counted.envoy)
+    before = taken(counted.envoy)
 
     def push() -> None:
         discovery.replace_module(module, vm_id)
-        _wait_until_idle(counted.envoy.pid)
+        wait_until_idle(counted.envoy.pid)
 
     instructions = 0
     if count:
         instructions = counted.count(push)
     else:
         push()
-    if _taken(counted.envoy) != before + 1:
+    if taken(counted.envoy) != before + 1:
         raise ProcessFailed(f"Envoy did not take {module}")
     return instructions
 
 
-def _taken(envoy: Envoy) -> int:
-    """How many configurations it has taken."""
-    stats = envoy.stats("extension_config_discovery.")
-    return sum(value for name, value in stats.items() if name.endswith(".update_success"))
-
-
-def _wait_until_idle(pid: int) -> None:
-    """Wait until it has not run for a second; to ask it would have it execute something."""
-    ticks, since = -1, time.monotonic()
-    while time.monotonic() - since < 1:
-        running = False
-        now = 0
-        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
-            state, *fields = stat.read_text(encoding="ascii").rsplit(")", 1)[1].split()
-            running = running or state == "R"
-            now += int(fields[10]) + int(fields[11])
-        # The timers of a process that rests take a tick now and then.
-        if running or now > ticks + 1:
-            ticks, since = now, time.monotonic()
-        time.sleep(0.05)
-
-
 def _seconds(module: Path, folder: Path) -> float:
     """Wall time of on_configure, the shortest of some, with Envoy writing each hostcall to its log."""
-    starting = _Starting(folder)
+    starting = Discovered(another(folder), folder)
     starting.config["application_log_config"] = _LOG_FORMAT
     try:
         envoy = Envoy(f"wall-{module.stem}", starting.config, folder)
         try:
             envoy.admin("/logging?wasm=trace", "POST")
             for number in range(1 + TIMES):
-                before = _taken(envoy)
+                before = taken(envoy)
                 starting.discovery.replace_module(module, str(number))
-                wait_for(lambda before=before: _taken(envoy) > before, what="the configuration taken")
+                wait_for(lambda before=before: taken(envoy) > before, what="the configuration taken")
             time.sleep(1)
             return min(_durations(envoy.log()))
         finally:
