@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV := $(MESHSPAN_CACHE)/venv-$(shell { $(PYTHON) -V; cat tests/requirements.txt; } 2>&1 | sha256sum | cut -c1-16)
 RUN := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
 
-TARGET := wasm32-wasip1
+TARGET := wasm32-unknown-unknown
 MODULE := dist/meshspan.wasm
 
 BACKEND ?= builtin

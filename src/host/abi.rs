@@ -1,4 +1,5 @@
-//! The border to Envoy: proxy-wasm's ABI 0.2.1 as far as this module uses it, and the only unsafe code.
+//! The border to Envoy: proxy-wasm's ABI 0.2.1 as far as this module uses it. Unsafe code is here and in
+//! [`super::wasi`] alone.
 //!
 //! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>
 //!
@@ -37,6 +38,7 @@ pub(super) enum Buffer {
 pub(super) enum Level {
     Warn = 3,
     Error = 4,
+    Critical = 5,
 }
 
 /// The ABI's numbers of the kinds of metric.
@@ -331,19 +333,16 @@ pub(super) fn http_call(
 /// for, about 1,000 instructions each: a context's `proxy_on_delete` would come after its
 /// `proxy_on_done`, and tell nothing new.
 mod export {
-    use super::{Layout, contexts};
-
-    unsafe extern "C" {
-        fn __wasm_call_ctors();
-    }
+    use super::{Layout, Level, contexts, log};
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_abi_version_0_2_1() {}
 
+    /// Envoy calls this once, before anything else.
     #[unsafe(no_mangle)]
     extern "C" fn _initialize() {
-        // SAFETY: Envoy calls this once, before anything else.
-        unsafe { __wasm_call_ctors() };
+        // What ends a whole worker's requests shall at least say why.
+        std::panic::set_hook(Box::new(|panic| log(Level::Critical, &format!("meshspan: {panic}"))));
     }
 
     /// Room for what a hostcall gives, as a `Vec<u8>` of that capacity would have it.

@@ -1,7 +1,7 @@
 //! Where the configuration comes from, and what happens with one that is invalid.
 
 use super::abi::{self, Level};
-use super::attributes;
+use super::{attributes, wasi};
 use crate::attributes::{Istio, Kubernetes, Resource};
 use crate::config::{ConfigError, MeshConfig, NodeMetadata, PluginConfig, Settings, settings};
 
@@ -72,10 +72,10 @@ fn log_invalid(error: &ConfigError, consequence: &str) {
 }
 
 fn continues_when_invalid() -> bool {
-    match std::env::var(POLICY_VARIABLE).as_deref() {
-        Ok("refuse") => false,
-        Ok("continue") => true,
-        Ok(other) => {
+    match wasi::variable(POLICY_VARIABLE).as_deref() {
+        Some("refuse") => false,
+        Some("continue") => true,
+        Some(other) => {
             let found: String = other.chars().take(64).collect();
             abi::log(
                 Level::Warn,
@@ -85,7 +85,7 @@ fn continues_when_invalid() -> bool {
             );
             in_istio()
         }
-        Err(_) => in_istio(),
+        None => in_istio(),
     }
 }
 

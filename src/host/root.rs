@@ -6,6 +6,7 @@ use super::compression;
 use super::configuration::{self, InForce};
 use super::metrics::Metrics;
 use super::shared::Shared;
+use super::wasi;
 use crate::config::{Collector, Compression, Protocol, Settings};
 use crate::export::{Answer, Exporter, GZIP, Meaning, Reply};
 use crate::pairs;
@@ -178,14 +179,14 @@ impl Running {
 }
 
 fn tracer(settings: &Settings) -> Tracer {
-    let mut seed = [0; 32];
-    if let Err(error) = getrandom::fill(&mut seed) {
-        let line = format!("meshspan: Envoy gives no entropy ({error}); trace ids may repeat");
-        abi::log(Level::Error, &line);
+    let seed = wasi::random().unwrap_or_else(|| {
+        abi::log(Level::Error, "meshspan: Envoy gives no entropy; trace ids may repeat");
+        let mut seed = [0; 32];
         seed[..8].copy_from_slice(&abi::now().to_le_bytes());
-    }
+        seed
+    });
     let resource = configuration::resource(settings);
-    Tracer::new(settings, resource, seed, |name| std::env::var(name).ok())
+    Tracer::new(settings, resource, seed, wasi::variable)
 }
 
 impl Collector {
