@@ -17,8 +17,8 @@ impl<'a> PartialSuccess<'a> {
     /// Reads an `ExportTraceServiceResponse`. What is none says nothing of a rejection.
     pub(super) fn parse(response: &'a [u8]) -> Self {
         let mut found = Self::default();
-        let whole = read(response, |number, value| match (number, value) {
-            (1, Value::Bytes(partial)) => read(partial, |number, value| {
+        let whole = read(response, &mut |number, value| match (number, value) {
+            (1, Value::Bytes(partial)) => read(partial, &mut |number, value| {
                 match (number, value) {
                     // An int64: what is negative cannot be meant.
                     (1, Value::Integer(count)) => {

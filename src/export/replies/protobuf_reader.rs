@@ -20,7 +20,7 @@ pub(super) enum Value<'a> {
 /// within a field, has one that cannot be (number 0, a group), or `field` says nothing.
 pub(super) fn read<'a>(
     mut message: &'a [u8],
-    mut field: impl FnMut(u64, Value<'a>) -> Option<()>,
+    field: &mut dyn FnMut(u64, Value<'a>) -> Option<()>,
 ) -> Option<()> {
     while !message.is_empty() {
         let tag = varint(&mut message)?;
@@ -65,7 +65,7 @@ mod tests {
 
     fn fields(message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
         let mut fields = Vec::new();
-        read(message, |number, value| {
+        read(message, &mut |number, value| {
             fields.push((number, value));
             Some(())
         })?;

@@ -3,9 +3,7 @@
 //! <https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-throttling>
 
 use super::protobuf_reader::{Value, read};
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64ct::{Base64Unpadded, Encoding};
 use std::time::Duration;
 
 /// The longest `grpc-status-details-bin` that is read, in bytes: what gRPC keeps metadata to.
@@ -13,12 +11,6 @@ const MAX_HEADER: usize = 8192;
 
 /// How such an error's type is named; the host before it is anyone's.
 const TYPE: &[u8] = b"/google.rpc.RetryInfo";
-
-/// gRPC sends binary metadata without padding and takes it with.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// `google.rpc.RetryInfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +25,11 @@ impl RetryInfo {
         if value.len() > MAX_HEADER {
             return None;
         }
-        let status = BASE64.decode(value).ok()?;
+        // gRPC sends binary metadata without padding and takes it with.
+        let unpadded = core::str::from_utf8(value).ok()?.trim_end_matches('=');
+        let status = Base64Unpadded::decode_vec(unpadded).ok()?;
         let mut found = None;
-        read(&status, |number, value| {
+        read(&status, &mut |number, value| {
             if let (3, Value::Bytes(any)) = (number, value) {
                 found = found.or(from_any(any)?);
             }
@@ -48,7 +42,7 @@ impl RetryInfo {
 /// Nothing for bytes that are no `google.protobuf.Any`, and nothing in it for one of another type.
 fn from_any(any: &[u8]) -> Option<Option<RetryInfo>> {
     let (mut type_url, mut message): (&[u8], &[u8]) = (&[], &[]);
-    read(any, |number, value| {
+    read(any, &mut |number, value| {
         match (number, value) {
             (1, Value::Bytes(bytes)) => type_url = bytes,
             (2, Value::Bytes(bytes)) => message = bytes,
@@ -60,8 +54,8 @@ fn from_any(any: &[u8]) -> Option<Option<RetryInfo>> {
         return Some(None);
     }
     let (mut seconds, mut nanoseconds) = (0, 0);
-    read(message, |number, value| match (number, value) {
-        (1, Value::Bytes(duration)) => read(duration, |number, value| {
+    read(message, &mut |number, value| match (number, value) {
+        (1, Value::Bytes(duration)) => read(duration, &mut |number, value| {
             match (number, value) {
                 (1, Value::Integer(value)) => seconds = value,
                 (2, Value::Integer(value)) => nanoseconds = value,
@@ -85,7 +79,7 @@ fn duration(seconds: u64, nanoseconds: u64) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::export::formats::Message;
-    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+    use base64ct::Base64;
 
     fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
         let mut message = Message::default();
@@ -105,8 +99,11 @@ mod tests {
     }
 
     fn found(status: &[u8]) -> Option<Option<Duration>> {
-        let padded = RetryInfo::from_header(STANDARD.encode(status).as_bytes());
-        assert_eq!(padded, RetryInfo::from_header(STANDARD_NO_PAD.encode(status).as_bytes()));
+        let padded = RetryInfo::from_header(Base64::encode_string(status).as_bytes());
+        assert_eq!(
+            padded,
+            RetryInfo::from_header(Base64Unpadded::encode_string(status).as_bytes())
+        );
         padded.map(|info| info.delay)
     }
 
@@ -152,9 +149,9 @@ mod tests {
 
     #[test]
     fn what_is_no_header_of_its_kind_says_nothing() {
-        let good = STANDARD.encode(message(&[(3, &retry_info(1, 0))]));
+        let good = Base64::encode_string(&message(&[(3, &retry_info(1, 0))]));
         assert!(RetryInfo::from_header(good.as_bytes()).is_some());
-        let long = STANDARD.encode([message(&[(2, &[b'a'; MAX_HEADER])]), vec![]].concat());
+        let long = Base64::encode_string(&message(&[(2, &[b'a'; MAX_HEADER])]));
         for value in [&format!("{good},{good}"), &format!(" {good}"), "====", "\u{ff}", &long] {
             assert_eq!(RetryInfo::from_header(value.as_bytes()), None, "{value:.20}");
         }
