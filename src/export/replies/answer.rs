@@ -1,7 +1,8 @@
 //! What a collector's answer means for the spans that it answers.
 
+use super::http_date;
 use super::retry_info::RetryInfo;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 /// What a collector's answer means for the spans that it answers. Each protocol reads its own
 /// answers into this; what follows from it is the same for all.
@@ -85,8 +86,7 @@ fn wait(value: &[u8], now: u64) -> Option<Duration> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Duration::from_secs);
     }
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    Some(date.saturating_sub(Duration::from_nanos(now)))
+    Some(http_date::parse(text)?.saturating_sub(Duration::from_nanos(now)))
 }
 
 #[cfg(test)]

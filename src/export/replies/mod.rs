@@ -1,6 +1,7 @@
 //! A collector's reply as it came, and what it means in each protocol.
 
 mod answer;
+mod http_date;
 mod partial_success;
 mod protobuf_reader;
 mod retry_info;
