@@ -6,7 +6,7 @@
 //! Refused: upper-case ids, an id of zeros, `…-…-x`, a parent id without a decision.
 
 use super::headers::{Edits, Header, Incoming};
-use super::{Extracted, Malformed};
+use super::{Extracted, Malformed, Value};
 use crate::trace::{Decision, SpanId, TraceContext, TraceFlags, TraceId};
 
 pub(super) fn extract(incoming: &Incoming) -> Result<Extracted, Malformed> {
@@ -55,28 +55,27 @@ pub(super) fn trace_id(hex: &[u8]) -> Option<TraceId> {
 }
 
 /// Writes a trace id as B3 systems do: 16 digits where 16 suffice.
-pub(super) fn push_trace_id(value: &mut String, id: TraceId) {
-    let hex = id.hex();
-    let (upper, lower) = hex.split_at(16);
+pub(super) fn push_trace_id(value: &mut Value, id: TraceId) {
+    let [upper, lower] = id.hex();
     if !id.is_64_bit() {
-        super::push_hex(value, upper);
+        value.push(&upper);
     }
-    super::push_hex(value, lower);
+    value.push(&lower);
 }
 
 pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edits) {
-    let mut value = String::with_capacity(68);
+    let mut value = Value::EMPTY;
     push_trace_id(&mut value, context.trace_id);
-    value.push('-');
-    super::push_hex(&mut value, &context.span_id.hex());
-    value.push_str(match decision {
-        Decision::Drop => "-0",
-        Decision::Sample => "-1",
-        Decision::Debug => "-d",
+    value.push(b"-");
+    value.push(&context.span_id.hex());
+    value.push(match decision {
+        Decision::Drop => b"-0",
+        Decision::Sample => b"-1",
+        Decision::Debug => b"-d",
     });
     if let Some(parent_id) = context.parent_id {
-        value.push('-');
-        super::push_hex(&mut value, &parent_id.hex());
+        value.push(b"-");
+        value.push(&parent_id.hex());
     }
     edits.set(Header::B3, value);
 }

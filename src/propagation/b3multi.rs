@@ -8,7 +8,7 @@
 
 use super::b3::{push_trace_id, trace_id};
 use super::headers::{Edits, Header, Incoming};
-use super::{Extracted, Malformed};
+use super::{Extracted, Malformed, Value};
 use crate::trace::{Decision, SpanId, TraceContext, TraceFlags};
 
 pub(super) fn extract(incoming: &Incoming) -> Result<Extracted, Malformed> {
@@ -46,26 +46,26 @@ fn decision(incoming: &Incoming) -> Result<Option<Decision>, Malformed> {
 }
 
 pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edits) {
-    let mut trace_id = String::with_capacity(32);
+    let mut trace_id = Value::EMPTY;
     push_trace_id(&mut trace_id, context.trace_id);
     edits.set(Header::B3TraceId, trace_id);
-    edits.set(Header::B3SpanId, super::hex_string(&context.span_id.hex()));
+    edits.set(Header::B3SpanId, Value::of(&context.span_id.hex()));
     match context.parent_id {
-        Some(parent) => edits.set(Header::B3ParentSpanId, super::hex_string(&parent.hex())),
+        Some(parent) => edits.set(Header::B3ParentSpanId, Value::of(&parent.hex())),
         None => edits.clear(Header::B3ParentSpanId),
     }
     // Debug implies sampled, and the specification asks not to send both.
     match decision {
         Decision::Debug => {
             edits.clear(Header::B3Sampled);
-            edits.set(Header::B3Flags, "1");
+            edits.set(Header::B3Flags, Value::of(b"1"));
         }
         Decision::Sample => {
-            edits.set(Header::B3Sampled, "1");
+            edits.set(Header::B3Sampled, Value::of(b"1"));
             edits.clear(Header::B3Flags);
         }
         Decision::Drop => {
-            edits.set(Header::B3Sampled, "0");
+            edits.set(Header::B3Sampled, Value::of(b"0"));
             edits.clear(Header::B3Flags);
         }
     }

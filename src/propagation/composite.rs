@@ -13,10 +13,13 @@ pub struct Propagator {
 }
 
 /// What came in, over all formats that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extraction {
     /// The first whole context in the configured order; else the first lone decision.
     pub context: Extracted,
+    /// The other traces that came in, for the span that continues the first: headers of a client or a
+    /// gateway that knows another format only. At most one for each format.
+    pub links: Vec<Link>,
     /// Some format came in that could not be read. It counts as absent.
     pub malformed: bool,
 }
@@ -31,11 +34,15 @@ impl Propagator {
     pub fn extract(&self, incoming: &Incoming) -> Extraction {
         let mut winner: Option<TraceContext> = None;
         let mut lone_decision = None;
+        let mut links = Vec::new();
         let mut malformed = false;
         for format in &self.extract {
             match (format.extract(incoming), &mut winner) {
                 (Ok(Extracted::Context(context)), None) => winner = Some(context),
-                (Ok(Extracted::Context(context)), Some(first)) => complete(first, &context),
+                (Ok(Extracted::Context(context)), Some(first)) => {
+                    complete(first, &context);
+                    link(first.trace_id, &context, &mut links);
+                }
                 (Ok(Extracted::Decision(decision)), _) => {
                     lone_decision = lone_decision.or(Some(decision));
                 }
@@ -51,7 +58,7 @@ impl Propagator {
             (None, Some(decision)) => Extracted::Decision(decision),
             (None, None) => Extracted::Nothing,
         };
-        Extraction { context, malformed }
+        Extraction { context, links, malformed }
     }
 
     /// The changes after which every configured format says `context` and `decision`, and no
@@ -88,23 +95,13 @@ impl Propagator {
             false => String::new(),
         }
     }
+}
 
-    /// The other traces that came in, for the span that continues `context`: headers of a client or a
-    /// gateway that knows another format only. At most one for each format.
-    pub fn links(&self, incoming: &Incoming, context: &TraceContext) -> Vec<Link> {
-        let mut links: Vec<Link> = Vec::new();
-        for format in &self.extract {
-            let Ok(Extracted::Context(TraceContext { trace_id, span_id, .. })) =
-                format.extract(incoming)
-            else {
-                continue;
-            };
-            let is_known = |known| is_same_trace(known, trace_id);
-            if !is_known(context.trace_id) && !links.iter().any(|link| is_known(link.trace_id)) {
-                links.push(Link { trace_id, span_id });
-            }
-        }
-        links
+/// Links to another context, unless its trace is this one or linked already.
+fn link(trace_id: TraceId, other: &TraceContext, links: &mut Vec<Link>) {
+    let is_known = |known| is_same_trace(known, other.trace_id);
+    if !is_known(trace_id) && !links.iter().any(|link| is_known(link.trace_id)) {
+        links.push(Link { trace_id: other.trace_id, span_id: other.span_id });
     }
 }
 

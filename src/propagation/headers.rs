@@ -1,6 +1,6 @@
 //! The propagation headers among all headers of a request, and what becomes of them.
 
-use std::borrow::Cow;
+use super::Value;
 
 /// A header that carries a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +56,23 @@ impl Header {
     }
 
     fn from_name(name: &[u8]) -> Option<Self> {
+        // Beginnings first: most names are none of these, and end here at their first byte.
         Some(match name {
-            b"traceparent" => Self::Traceparent,
-            b"tracestate" => Self::Tracestate,
-            b"b3" => Self::B3,
-            b"x-b3-traceid" => Self::B3TraceId,
-            b"x-b3-spanid" => Self::B3SpanId,
-            b"x-b3-parentspanid" => Self::B3ParentSpanId,
-            b"x-b3-sampled" => Self::B3Sampled,
-            b"x-b3-flags" => Self::B3Flags,
-            b"uber-trace-id" => Self::UberTraceId,
+            [b't', b'r', b'a', b'c', b'e', rest @ ..] => match rest {
+                b"parent" => Self::Traceparent,
+                b"state" => Self::Tracestate,
+                _ => return None,
+            },
+            [b'x', b'-', b'b', b'3', b'-', rest @ ..] => match rest {
+                b"traceid" => Self::B3TraceId,
+                b"spanid" => Self::B3SpanId,
+                b"parentspanid" => Self::B3ParentSpanId,
+                b"sampled" => Self::B3Sampled,
+                b"flags" => Self::B3Flags,
+                _ => return None,
+            },
+            [b'b', b'3'] => Self::B3,
+            [b'u', b'b', b'e', b'r', b'-', rest @ ..] if rest == b"trace-id" => Self::UberTraceId,
             _ => return None,
         })
     }
@@ -146,9 +153,9 @@ impl<'h> Incoming<'h> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// The header is not there yet.
-    Add(Header, Cow<'static, str>),
+    Add(Header, Value),
     /// The header is there, once or repeated, with another value.
-    Replace(Header, Cow<'static, str>),
+    Replace(Header, Value),
     /// The header goes.
     Remove(Header),
 }
@@ -156,30 +163,36 @@ pub enum Edit {
 /// The changes that make the headers say what they should, and no others.
 #[derive(Debug)]
 pub(super) struct Edits<'a, 'h> {
-    incoming: &'a Incoming<'h>,
+    pub(super) incoming: &'a Incoming<'h>,
     pub(super) list: Vec<Edit>,
 }
 
 impl<'a, 'h> Edits<'a, 'h> {
     pub(super) fn new(incoming: &'a Incoming<'h>) -> Self {
-        // What both formats of the default take.
-        Self { incoming, list: Vec::with_capacity(5) }
+        Self { incoming, list: Vec::new() }
     }
 
     /// The header shall have this value, once.
-    pub(super) fn set(&mut self, header: Header, value: impl Into<Cow<'static, str>>) {
-        let value = value.into();
+    pub(super) fn set(&mut self, header: Header, value: Value) {
         match self.incoming.field(header) {
-            Field::Absent => self.list.push(Edit::Add(header, value)),
-            Field::One { value: present, repeated: false } if present == value.as_bytes() => {}
-            _ => self.list.push(Edit::Replace(header, value)),
+            Field::Absent => self.push(Edit::Add(header, value)),
+            Field::One { value: present, repeated: false } if value.is(present) => {}
+            _ => self.push(Edit::Replace(header, value)),
         }
     }
 
     /// The header shall be absent.
     pub(super) fn clear(&mut self, header: Header) {
         if self.incoming.holds(header) {
-            self.list.push(Edit::Remove(header));
+            self.push(Edit::Remove(header));
         }
+    }
+
+    fn push(&mut self, edit: Edit) {
+        // At once as many as both formats of the default take.
+        if self.list.is_empty() {
+            self.list.reserve(5);
+        }
+        self.list.push(edit);
     }
 }

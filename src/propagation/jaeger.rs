@@ -6,7 +6,7 @@
 //! Refused: an id of zeros or of more digits than its width, five fields, flags that are not hex.
 
 use super::headers::{Edits, Header, Incoming};
-use super::{Extracted, Malformed};
+use super::{Extracted, Malformed, Value};
 use crate::trace::{Decision, SpanId, TraceContext, TraceFlags, TraceId};
 use percent_encoding::percent_decode;
 
@@ -53,19 +53,19 @@ fn number(digits: &[u8], width: usize) -> Option<u128> {
 }
 
 pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edits) {
-    let mut value = String::with_capacity(70);
+    let mut value = Value::EMPTY;
     super::b3::push_trace_id(&mut value, context.trace_id);
-    value.push(':');
-    super::push_hex(&mut value, &context.span_id.hex());
-    value.push(':');
+    value.push(b":");
+    value.push(&context.span_id.hex());
+    value.push(b":");
     match context.parent_id {
-        Some(parent_id) => super::push_hex(&mut value, &parent_id.hex()),
-        None => value.push('0'),
+        Some(parent_id) => value.push(&parent_id.hex()),
+        None => value.push(b"0"),
     }
-    value.push_str(match decision {
-        Decision::Drop => ":0",
-        Decision::Sample => ":1",
-        Decision::Debug => ":3",
+    value.push(match decision {
+        Decision::Drop => b":0",
+        Decision::Sample => b":1",
+        Decision::Debug => b":3",
     });
     edits.set(Header::UberTraceId, value);
 }

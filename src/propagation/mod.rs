@@ -7,9 +7,11 @@ mod headers;
 mod jaeger;
 mod tracecontext;
 mod tracestate;
+mod value;
 
 pub use composite::{Extraction, Propagator};
 pub use headers::{Edit, Header, Incoming};
+pub use value::Value;
 
 use crate::config::Format;
 use crate::trace::{Decision, TraceContext};
@@ -55,17 +57,6 @@ pub enum Extracted {
 /// The headers of a format came in and cannot be read as that format; they count as absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
-
-/// Appends hex digits, which are ASCII.
-fn push_hex(value: &mut String, digits: &[u8]) {
-    value.push_str(core::str::from_utf8(digits).unwrap_or_default());
-}
-
-fn hex_string(digits: &[u8]) -> String {
-    let mut value = String::with_capacity(digits.len());
-    push_hex(&mut value, digits);
-    value
-}
 
 #[cfg(test)]
 #[rustfmt::skip] // One case a line reads better than one field a line.

@@ -6,7 +6,7 @@
 //! Refused: the same with version `ff`, with upper-case digits, or with `-anything` after version 00.
 
 use super::headers::{Edits, Header, Incoming};
-use super::{Extracted, Malformed};
+use super::{Extracted, Malformed, Value};
 use crate::trace::{Decision, SpanId, TraceContext, TraceFlags, TraceId};
 
 const SAMPLED: u8 = 0b01;
@@ -20,19 +20,19 @@ pub(super) fn extract(incoming: &Incoming) -> Result<Extracted, Malformed> {
 }
 
 fn parse(value: &[u8]) -> Option<TraceContext> {
-    let (fixed, future) = value.split_at_checked(55)?;
-    let mut fields = fixed.split(|byte| *byte == b'-');
-    let version = hex_byte(fields.next()?)?;
-    let trace_id = TraceId::from_hex(fields.next()?)?;
-    let span_id = SpanId::from_hex(fields.next()?)?;
-    let flags = hex_byte(fields.next()?)?;
-    let whole = match version {
+    let (fixed, future) = value.split_first_chunk::<55>()?;
+    let [v1, v2, b'-', ids @ .., b'-', f1, f2] = fixed else { return None };
+    let (trace_id, span_id) = ids.split_first_chunk::<32>()?;
+    let span_id = SpanId::from_hex(span_id.strip_prefix(b"-")?)?;
+    let trace_id = TraceId::from_hex(trace_id)?;
+    let flags = hex_byte([*f1, *f2])?;
+    let whole = match hex_byte([*v1, *v2])? {
         0xff => false,
         0 => future.is_empty(),
         // A later version may append fields, each after a dash.
         _ => future.is_empty() || future.starts_with(b"-"),
     };
-    (whole && fields.next().is_none()).then_some(TraceContext {
+    whole.then_some(TraceContext {
         trace_id,
         span_id,
         parent_id: None,
@@ -41,13 +41,13 @@ fn parse(value: &[u8]) -> Option<TraceContext> {
     })
 }
 
-fn hex_byte(digits: &[u8]) -> Option<u8> {
-    if digits.iter().any(u8::is_ascii_uppercase) {
-        return None;
-    }
-    let mut byte = [0];
-    hex::decode_to_slice(digits, &mut byte).ok()?;
-    Some(u8::from_be_bytes(byte))
+fn hex_byte([upper, lower]: [u8; 2]) -> Option<u8> {
+    let nibble = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    Some(nibble(upper)? << 4 | nibble(lower)?)
 }
 
 pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edits) {
@@ -58,16 +58,17 @@ pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edi
     if context.flags.random {
         flags |= RANDOM;
     }
-    let mut value = String::with_capacity(55);
-    value.push_str("00-");
-    super::push_hex(&mut value, &context.trace_id.hex());
-    value.push('-');
-    super::push_hex(&mut value, &context.span_id.hex());
-    value.push_str(match flags {
-        0 => "-00",
-        1 => "-01",
-        2 => "-02",
-        _ => "-03",
+    let mut value = Value::of(b"00-");
+    let [upper, lower] = context.trace_id.hex();
+    value.push(&upper);
+    value.push(&lower);
+    value.push(b"-");
+    value.push(&context.span_id.hex());
+    value.push(match flags {
+        0 => b"-00",
+        1 => b"-01",
+        2 => b"-02",
+        _ => b"-03",
     });
     edits.set(Header::Traceparent, value);
 }

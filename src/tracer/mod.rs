@@ -102,7 +102,7 @@ impl Tracer {
             recording: decision.is_sampled().then(|| {
                 Recording::begin(context, decision, headers, &self.tags, self.caps)
                     .with_trace_state(self.propagator.trace_state(&incoming, &context))
-                    .with_links(self.propagator.links(&incoming, &context))
+                    .with_links(extraction.links)
             }),
         }
     }

@@ -88,9 +88,9 @@ impl Encoder for Zipkin {
 }
 
 /// A trace id of 64 bits is written with 16 digits, as Zipkin does.
-fn trace_id_digits(id: TraceId, hex: &[u8; 32]) -> &[u8] {
-    let (_, lower) = hex.split_at(16);
-    if id.is_64_bit() { lower } else { hex }
+fn trace_id_digits(id: TraceId, hex: &[[u8; 16]; 2]) -> &[u8] {
+    let [_, lower] = hex;
+    if id.is_64_bit() { lower } else { hex.as_flattened() }
 }
 
 fn ascii(digits: &[u8]) -> &str {

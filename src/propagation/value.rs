@@ -1,0 +1,65 @@
+//! The text of a propagation header that goes out.
+
+use core::fmt;
+
+/// The longest: B3 in one header and Jaeger's, with ids of full length.
+const MAX: usize = 68;
+
+/// A header's value, in place: several to a request would be an allocation each.
+#[derive(Clone, Copy)]
+pub struct Value {
+    bytes: [u8; MAX],
+    length: usize,
+}
+
+impl Value {
+    /// Nothing yet.
+    pub(super) const EMPTY: Self = Self { bytes: [0; MAX], length: 0 };
+
+    /// A text that is known beforehand, of ASCII.
+    pub(super) fn of<const N: usize>(text: &[u8; N]) -> Self {
+        let mut value = Self::EMPTY;
+        value.push(text);
+        value
+    }
+
+    /// Appends ASCII. What has no room is left out, which no format comes to.
+    pub(super) fn push<const N: usize>(&mut self, text: &[u8; N]) {
+        let room = self.bytes.get_mut(self.length..).and_then(<[u8]>::first_chunk_mut);
+        if let Some(room) = room {
+            *room = *text;
+            self.length += N;
+        }
+    }
+
+    /// Whether this is what came in. The C library's comparison looks at each byte by itself.
+    pub(super) fn is(&self, incoming: &[u8]) -> bool {
+        let (ours, rest) = self.as_bytes().as_chunks::<8>();
+        let (theirs, other_rest) = incoming.as_chunks::<8>();
+        let is_same = |(one, other): (&[u8; 8], &[u8; 8])| {
+            u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other)
+        };
+        self.length == incoming.len()
+            && ours.iter().zip(theirs).all(is_same)
+            && rest.iter().eq(other_rest)
+    }
+
+    /// The value.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{}", self.as_bytes().escape_ascii())
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Value {}
