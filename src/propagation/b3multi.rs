@@ -50,7 +50,9 @@ pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edi
     push_trace_id(&mut trace_id, context.trace_id);
     edits.set(Header::B3TraceId, trace_id);
     edits.set(Header::B3SpanId, Value::of(&context.span_id.hex()));
-    match context.parent_id {
+    // It may be left out, and of a span that nobody records nobody asks for the parent.
+    let says_parent = decision.is_sampled() || edits.incoming.holds(Header::B3ParentSpanId);
+    match context.parent_id.filter(|_| says_parent) {
         Some(parent) => edits.set(Header::B3ParentSpanId, Value::of(&parent.hex())),
         None => edits.clear(Header::B3ParentSpanId),
     }

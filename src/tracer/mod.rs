@@ -20,6 +20,9 @@ pub struct Tracer {
     caps: Caps,
     resource: Resource,
     names: ServiceNames,
+    /// Whether the span of a request that is not sampled may be exported all the same, so that it
+    /// needs an id of its own.
+    exports_unsampled: bool,
     /// Finished spans on their way to the collector.
     pub exporter: Exporter,
     /// What has been counted and not told yet.
@@ -59,6 +62,7 @@ impl Tracer {
             caps: Caps { tag: settings.max_tag_length, path: settings.max_path_length },
             resource,
             names: ServiceNames::default(),
+            exports_unsampled: false,
             exporter,
             stats: Stats::default(),
         }
@@ -87,8 +91,8 @@ impl Tracer {
             }
         };
         let decision = self.sampler.decide(came_in, trace_id);
-        if parent.is_some_and(|parent| self.may_pass(&incoming, &parent, decision)) {
-            return Started { edits: Vec::new(), recording: None };
+        if let Some(edits) = parent.and_then(|parent| self.pass(&incoming, &parent, decision)) {
+            return Started { edits, recording: None };
         }
         let context = TraceContext {
             trace_id,
@@ -107,11 +111,22 @@ impl Tracer {
         }
     }
 
-    /// Whether the headers may go on as they came in: nothing is recorded, so nobody would find a
-    /// span id of ours, and every format that is written says the context already. Where one has to
-    /// be written all of them get a new span id.
-    fn may_pass(&self, incoming: &Incoming, parent: &TraceContext, decision: Decision) -> bool {
-        !decision.is_sampled() && self.propagator.inject(incoming, parent, decision).is_empty()
+    /// What is left to change where a context may go on as it came in, ids and all: nothing is
+    /// recorded, so nobody would find a span id of ours. A format that says it already is not touched.
+    ///
+    /// One with the random flag of level 2 gets a new span id where any format has to be written: the
+    /// W3C's own suite asks for it.
+    fn pass(
+        &self,
+        incoming: &Incoming,
+        parent: &TraceContext,
+        decision: Decision,
+    ) -> Option<Vec<Edit>> {
+        if decision.is_sampled() || self.exports_unsampled {
+            return None;
+        }
+        let edits = self.propagator.inject(incoming, parent, decision);
+        (edits.is_empty() || !parent.flags.random).then_some(edits)
     }
 
     /// The service that a route leads to, for [`Facts`].

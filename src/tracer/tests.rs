@@ -66,53 +66,112 @@ fn a_request_without_context_starts_a_random_trace_by_the_percentage() {
     }
 }
 
+/// A request with these header lines, in which TRACE, OTHER and SPAN stand for ids.
+fn start(tracer: &mut Tracer, lines: &str) -> Started {
+    let lines = with_ids(lines);
+    let pairs: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
+    tracer.start(&headers(&pairs))
+}
+
+fn with_ids(lines: &str) -> String {
+    let trace = &TRACEPARENT[3..35];
+    let other = trace.replace('4', "5");
+    lines.replace("TRACE", trace).replace("OTHER", &other).replace("SPAN", &TRACEPARENT[36..])
+}
+
+/// What the edits write, line by line in the order of names.
+fn changes(started: &Started) -> String {
+    let mut lines: Vec<String> = started
+        .edits
+        .iter()
+        .map(|edit| match edit {
+            Edit::Add(header, value) | Edit::Replace(header, value) => {
+                format!("{}: {}", header.name(), value.as_bytes().escape_ascii())
+            }
+            Edit::Remove(header) => format!("no {}", header.name()),
+        })
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
 #[test]
-fn an_unsampled_context_passes_untouched_if_every_format_says_it_already() {
-    let (trace, span) = (&TRACEPARENT[3..35], &TRACEPARENT[36..]);
-    let traceparent = |flags: &str| format!("traceparent: {TRACEPARENT}-{flags}\n");
-    let b3multi = format!("x-b3-traceid: {trace}\nx-b3-spanid: {span}\nx-b3-sampled: 0");
-    let both = traceparent("00") + &b3multi;
-    for (name, lines, untouched) in [
-        ("both formats", both.clone(), true),
-        ("with the random flag", traceparent("02") + &b3multi, true),
-        ("with the span's parent", format!("{both}\nx-b3-parentspanid: 00000000000000ab"), true),
-        ("with a third format", format!("{both}\nb3: {trace}-{span}-0"), true),
+fn an_unsampled_context_goes_on_as_it_came_and_only_what_does_not_say_it_is_written() {
+    const TRACEPARENT: &str = "traceparent: 00-TRACE-SPAN-00";
+    const B3: &str = "x-b3-sampled: 0\nx-b3-spanid: SPAN\nx-b3-traceid: TRACE";
+    let both = &format!("{TRACEPARENT}\n{B3}");
+    let and = |line: &str| format!("{both}\n{line}");
+    for (name, lines, expected) in [
+        ("both formats", both.clone(), ""),
+        ("with the random flag", both.replace("-00", "-02"), ""),
+        ("with the span's parent", and("x-b3-parentspanid: 00000000000000ab"), ""),
+        ("with a third format", and("b3: TRACE-SPAN-0"), ""),
+        ("traceparent alone", TRACEPARENT.to_owned(), B3),
+        ("B3 alone", B3.to_owned(), TRACEPARENT),
+        ("B3 in one header", "b3: TRACE-SPAN-0-00000000000000ab".to_owned(), both),
+        (
+            "without a decision",
+            B3.replace("x-b3-sampled: 0\n", ""),
+            "traceparent: 00-TRACE-SPAN-00\nx-b3-sampled: 0",
+        ),
         (
             "a third format says another span",
-            format!("{both}\nb3: {trace}-00000000000000ab-0"),
-            false,
+            and("b3: TRACE-00000000000000ab-0"),
+            "b3: TRACE-SPAN-0",
         ),
-        ("a third format is malformed", format!("{both}\nb3: x"), false),
-        ("a format is missing", traceparent("00"), false),
-        ("a format says another trace", both.replacen(trace, &trace.replace('4', "5"), 1), false),
-        ("a format is written otherwise", both.replace("sampled: 0", "sampled: false"), false),
-        ("a line is repeated", traceparent("00") + &both, false),
+        ("a third format is malformed", and("b3: x"), "b3: TRACE-SPAN-0"),
         (
-            "the context is sampled",
-            both.replace("-00", "-01").replace("sampled: 0", "sampled: 1"),
-            false,
+            "another trace",
+            format!("{TRACEPARENT}\n{}", B3.replace("TRACE", "OTHER")),
+            "x-b3-traceid: TRACE",
         ),
+        ("another decision", both.replace("sampled: 0", "sampled: 1"), "x-b3-sampled: 0"),
+        ("written otherwise", both.replace("sampled: 0", "sampled: false"), "x-b3-sampled: 0"),
+        ("a line twice", and(TRACEPARENT), TRACEPARENT),
     ] {
-        let pairs: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
-        let started = tracer(r#"{"sampling": 100}"#).start(&headers(&pairs));
-        assert_eq!(started.edits.is_empty(), untouched, "{name}");
-        let out = written(&started, "traceparent");
-        assert_eq!(out.is_some_and(|out| out[36..52] != *span), !untouched, "{name}");
+        let started = start(&mut tracer(r#"{"sampling": 0}"#), &lines);
+        assert_eq!(changes(&started), with_ids(expected), "{name}");
+        assert!(started.recording.is_none(), "{name}");
     }
 }
 
 #[test]
-fn a_context_that_came_in_is_continued_with_its_decision() {
-    for (flags, sampled) in [("01", true), ("00", false)] {
-        let mut tracer = tracer(r#"{"sampling": 50}"#);
-        let started = tracer.start(&headers(&[("traceparent", &format!("{TRACEPARENT}-{flags}"))]));
-        let out = written(&started, "traceparent").unwrap();
-        assert_eq!(out[..36], TRACEPARENT[..36], "the trace id is kept");
-        assert_ne!(out[36..52], TRACEPARENT[36..52], "the span id is new");
-        assert_eq!(out[53..], *flags);
-        assert_eq!(started.recording.is_some(), sampled);
-        assert_eq!(told(&mut tracer), [(Metric::ContextsContinued, 1)]);
+fn an_unsampled_context_gets_a_span_id_where_one_is_asked_for() {
+    const ALONE: &str = "traceparent: 00-TRACE-SPAN-00";
+    const RANDOM: &str = "traceparent: 00-TRACE-SPAN-02";
+    const BOTH: &str =
+        "traceparent: 00-TRACE-SPAN-00\nx-b3-traceid: TRACE\nx-b3-spanid: SPAN\nx-b3-sampled: 0";
+    for (name, lines, exports_unsampled, is_new) in [
+        ("it has one", ALONE, false, false),
+        ("by the W3C's suite", RANDOM, false, true),
+        ("by who may export the span", ALONE, true, true),
+        ("by who may export the span, in both formats", BOTH, true, true),
+    ] {
+        let mut tracer = Tracer { exports_unsampled, ..tracer(r#"{"sampling": 0}"#) };
+        let started = start(&mut tracer, lines);
+        let out = written(&started, "traceparent");
+        assert_eq!(out.is_some(), is_new, "{name}");
+        if let Some(out) = out {
+            assert_eq!(out[..36], TRACEPARENT[..36], "{name}");
+            assert_ne!(out[36..52], TRACEPARENT[36..52], "{name}");
+            assert_eq!(written(&started, "x-b3-spanid").unwrap(), out[36..52], "{name}");
+            // Nobody would find the parent of a span that is not recorded.
+            assert_eq!(written(&started, "x-b3-parentspanid"), None, "{name}");
+        }
     }
+}
+
+#[test]
+fn a_sampled_context_is_continued_by_a_span_of_its_own() {
+    let mut tracer = tracer(r#"{"sampling": 0}"#);
+    let started = start(&mut tracer, "traceparent: 00-TRACE-SPAN-01");
+    let out = written(&started, "traceparent").unwrap();
+    assert_eq!(out[..36], TRACEPARENT[..36], "the trace id is kept");
+    assert_ne!(out[36..52], TRACEPARENT[36..52], "the span id is new");
+    assert_eq!(out[53..], *"01");
+    assert_eq!(written(&started, "x-b3-parentspanid").unwrap(), TRACEPARENT[36..]);
+    assert!(started.recording.is_some());
+    assert_eq!(told(&mut tracer), [(Metric::ContextsContinued, 1)]);
 }
 
 #[test]

@@ -87,6 +87,9 @@ def _context_that_went_out(
     vector: Vector, done: Journey, trace: str | None, parent: str | None
 ) -> Context:
     """What was exported says which ids went out; where nothing was, one header says it for the others."""
+    if vector.keeps_span:
+        assert trace and parent
+        return Context(trace, parent, None, vector.decision)
     first = dict(done.headers)
     if b"traceparent" in first:
         sent_trace, sent_span, _ = injected_traceparent(done.headers)

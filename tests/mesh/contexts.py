@@ -61,7 +61,8 @@ class Context:
             flags = {"drop": 0, "sample": 1, "debug": 3}[self.decision]
             return {b"uber-trace-id": f"{b3_trace}:{self.span}:{self.parent or 0}:{flags}".encode()}
         headers = {b"x-b3-traceid": b3_trace.encode(), b"x-b3-spanid": self.span.encode()}
-        if self.parent:
+        # Nobody would find the parent of a span that is not recorded.
+        if self.parent and sampled:
             headers[b"x-b3-parentspanid"] = self.parent.encode()
         if self.decision == "debug":
             return {**headers, b"x-b3-flags": b"1"}
@@ -111,6 +112,11 @@ class Vector:
     def setup(self) -> str:
         """Vectors of the same setup share proxies."""
         return repr((self.configuration, self.through))
+
+    @property
+    def keeps_span(self) -> bool:
+        """Whether the span that came in goes on: nothing is recorded, and no random flag asks for another."""
+        return self.decision == "drop" and self.trace is not None and not self.random
 
     def expected_formats(self) -> list[str]:
         """Those that are configured, and those that came in and must not go stale."""
