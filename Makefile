@@ -34,9 +34,12 @@ help: ## this list
 REMAP = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo \
   --remap-path-prefix=$$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$$(rustc -vV | sed -n 's/^commit-hash: //p')
 
+# What is called from many places is inlined only where it is tiny: a tenth less code, for the same instructions.
+INLINE := -C llvm-args=-inline-threshold=25 -C llvm-args=-inlinehint-threshold=50
+
 .PHONY: build
 build: rust-target ## build dist/meshspan.wasm
-	@RUSTFLAGS="$${RUSTFLAGS:-} $(REMAP)" cargo build --release --target $(TARGET) --locked
+	@RUSTFLAGS="$${RUSTFLAGS:-} $(REMAP) $(INLINE)" cargo build --release --target $(TARGET) --locked
 	@mkdir -p dist
 	@# cp would change a file that a running Envoy may be reading; mv replaces it whole.
 	@cp target/$(TARGET)/release/meshspan.wasm $(MODULE).new && mv $(MODULE).new $(MODULE)
