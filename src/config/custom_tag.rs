@@ -43,11 +43,12 @@ pub enum TagSource {
     },
 }
 
-/// An object of tags by name: `{"account": {"header": {"name": "x-account-id"}}}`.
+/// An object of tags by name: `{"account": {"header": {"name": "x-account-id"}}}`. They are sorted.
 pub(super) fn list(field: &Field<'_>) -> Result<Vec<CustomTag>, ConfigError> {
-    let mut tags = Vec::new();
+    let mut tags: Vec<CustomTag> = Vec::new();
     for (name, tag) in field.entries(MAX_TAGS)? {
-        tags.push(read(name, &tag)?);
+        let tag = read(name, &tag)?;
+        tags.insert(tags.partition_point(|other| other.name < tag.name), tag);
     }
     Ok(tags)
 }

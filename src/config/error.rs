@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use super::json::Value;
 
 /// How much of a foreign text is repeated in a message, in characters.
 const MAX_ECHO: usize = 64;
@@ -42,7 +42,7 @@ impl ConfigError {
     }
 
     /// Something about `path` is wrong in a way that needs no more words:
-    /// `not JSON: expected value at line 1 column 1`.
+    /// `not JSON: value expected at line 1 column 14`.
     pub(super) fn plain(path: &str, reason: String) -> Self {
         Self(Box::new(Line { path: path.to_owned(), reason }))
     }
@@ -75,7 +75,7 @@ pub fn echo(text: &str) -> String {
 
 /// A value as a message may repeat it: as JSON, one line, at most 64 characters. Texts inside
 /// arrays and objects are left out, they may be credentials that stand in the wrong place.
-pub(super) fn echo_value(value: &Value) -> String {
+pub(super) fn echo_value(value: &Value<'_>) -> String {
     let mut json = String::new();
     match value {
         Value::String(text) => write_text(&mut json, text),
@@ -96,8 +96,8 @@ fn write_text(json: &mut String, text: &str) {
     json.push('"');
 }
 
-/// Serde's own writer leaves no spaces, shows every text, and writes a megabyte where it is given one.
-fn write_value(json: &mut String, value: &Value) {
+/// The value's own writer leaves no spaces, shows every text, and writes a megabyte where it is given one.
+fn write_value(json: &mut String, value: &Value<'_>) {
     if json.len() > MAX_ECHO * 4 {
         return;
     }
@@ -123,10 +123,7 @@ fn write_value(json: &mut String, value: &Value) {
         }
         Value::Null => json.push_str("null"),
         Value::Bool(yes) => json.push_str(if *yes { "true" } else { "false" }),
-        Value::Number(number) => json.push_str(&match number.as_i64() {
-            Some(whole) => whole.to_string(),
-            None => decimal(number.as_f64().unwrap_or(f64::NAN)),
-        }),
+        Value::Number((digits, _)) => json.push_str(digits),
     }
 }
 

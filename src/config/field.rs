@@ -2,12 +2,12 @@
 //!
 //! Serde's derive takes an array for a struct, and its errors name no path; this one does neither.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::error::{ConfigError, echo, echo_value};
+use super::json::{self, Value};
 use super::{duration, header};
 
 /// The path under which the whole configuration is spoken of.
@@ -17,9 +17,11 @@ pub const WHOLE: &str = "configuration";
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     path: Path<'a>,
-    value: &'a Value,
+    value: &'a Value<'a>,
     secret: bool,
 }
+
+type Members<'a> = [(Cow<'a, str>, Value<'a>)];
 
 /// Where a value stands. It becomes text only where a message needs it.
 #[derive(Clone, Copy)]
@@ -41,12 +43,12 @@ impl Path<'_> {
 
 impl<'a> Field<'a> {
     /// The configuration as a whole.
-    pub(super) fn whole(value: &'a Value) -> Self {
+    pub(super) fn whole(value: &'a Value<'a>) -> Self {
         Self::at(WHOLE, value)
     }
 
     /// A value that stands at `path`.
-    pub(super) fn at(path: &'a str, value: &'a Value) -> Self {
+    pub(super) fn at(path: &'a str, value: &'a Value<'a>) -> Self {
         Self { path: Path::Root(path), value, secret: false }
     }
 
@@ -90,16 +92,22 @@ impl<'a> Field<'a> {
             let found = format!("{} entries", members.len());
             return Err(self.instead(&found, &format!("at most {most}")));
         }
-        let entry = |(key, value): (&'a String, &'a Value)| {
-            let path = Path::Key(&self.path, key);
-            (key.as_str(), Field { path, value, secret: self.secret })
-        };
-        Ok(members.iter().map(entry).collect())
+        let mut entries: Vec<(&str, Field<'_>)> = Vec::new();
+        for (key, value) in members {
+            let field = Field { path: Path::Key(&self.path, key), value, secret: self.secret };
+            if entries.iter().any(|(other, _)| other == key) {
+                return Err(field.instead("given twice", "each key once"));
+            }
+            entries.push((key, field));
+        }
+        Ok(entries)
     }
 
     /// The items of an array, each with its index in the path.
     pub(super) fn items(&self) -> Result<impl Iterator<Item = Field<'_>>, ConfigError> {
-        let items = self.value.as_array().ok_or_else(|| self.is_not("an array"))?;
+        let Value::Array(items) = self.value else {
+            return Err(self.is_not("an array"));
+        };
         Ok(items.iter().enumerate().map(|(index, value)| {
             let path = Path::Item(&self.path, index);
             Field { path, value, secret: self.secret }
@@ -108,7 +116,10 @@ impl<'a> Field<'a> {
 
     /// A string of any length.
     pub(super) fn string(&self) -> Result<&'a str, ConfigError> {
-        self.value.as_str().ok_or_else(|| self.is_not("a string"))
+        match self.value {
+            Value::String(text) => Ok(text),
+            _ => Err(self.is_not("a string")),
+        }
     }
 
     /// A string with so many bytes.
@@ -132,7 +143,10 @@ impl<'a> Field<'a> {
 
     /// A number; a string that holds one is none.
     pub(super) fn number(&self) -> Option<f64> {
-        self.value.as_f64()
+        match self.value {
+            Value::Number((digits, _)) => Some(json::number(digits)),
+            _ => None,
+        }
     }
 
     /// A whole number within `range`; `512.0` is one.
@@ -167,15 +181,18 @@ impl<'a> Field<'a> {
             .ok_or_else(|| self.is_not("the name of a request header"))
     }
 
-    fn members(&self) -> Result<&'a Map<String, Value>, ConfigError> {
-        self.value.as_object().ok_or_else(|| self.is_not("an object"))
+    fn members(&self) -> Result<&'a Members<'a>, ConfigError> {
+        match self.value {
+            Value::Object(members) => Ok(members),
+            _ => Err(self.is_not("an object")),
+        }
     }
 }
 
 /// An object that is read key by key, and holds no other keys when that is done.
 pub(super) struct Object<'a> {
     path: &'a Path<'a>,
-    members: &'a Map<String, Value>,
+    members: &'a Members<'a>,
     asked: Vec<&'static [&'static str]>,
 }
 
@@ -209,15 +226,20 @@ impl<'a> Object<'a> {
         names: &'static [&'static str],
     ) -> Result<Option<Field<'a>>, ConfigError> {
         self.asked.push(names);
-        let mut given = names.iter().filter_map(|name| Some((*name, self.members.get(*name)?)));
+        let mut given = self.members.iter().filter(|(key, _)| names.contains(&key.as_ref()));
         let Some((name, value)) = given.next() else {
             return Ok(None);
         };
-        if let Some((other, _)) = given.next() {
-            let found = format!("the same as {name}, which is given too");
-            return Err(self.instead(other, &found, "one of the two"));
+        match given.next() {
+            None => Ok(Some(Field { path: Path::Key(self.path, name), value, secret: false })),
+            Some((other, _)) if other == name => {
+                Err(self.instead(name, "given twice", "each key once"))
+            }
+            Some((other, _)) => {
+                let found = format!("the same as {name}, which is given too");
+                Err(self.instead(other, &found, "one of the two"))
+            }
         }
-        Ok(Some(Field { path: Path::Key(self.path, name), value, secret: false }))
     }
 
     #[inline(never)]
@@ -232,7 +254,7 @@ impl<'a> Object<'a> {
     /// Refuses keys that nobody asked for.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let known = |key: &str| self.asked.iter().any(|names| names.contains(&key));
-        let Some(unknown) = self.members.keys().find(|key| !known(key)) else {
+        let Some(unknown) = self.members.iter().map(|(key, _)| key).find(|key| !known(key)) else {
             return Ok(());
         };
         let first = |names: &&'static [&'static str]| names.first().copied();

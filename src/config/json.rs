@@ -1,38 +1,49 @@
-//! JSON text to a value, with the errors that serde_json does not make: repeated keys, too much of it.
+//! JSON text to a value, which borrows from it.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::error::Category;
-use serde_json::{Map, Value};
+use hifijson::SliceLexer;
+use hifijson::token::Lex;
+use hifijson::value::{self, parse_bounded};
 
-use super::error::{ConfigError, echo};
+use super::error::ConfigError;
 use super::field::WHOLE;
+
+/// A value as JSON has it: a number is its digits, an object its members in their order, and a key may
+/// stand there twice.
+pub(super) type Value<'a> = value::Value<&'a str, Cow<'a, str>>;
 
 /// The longest configuration, in bytes: 1 MiB.
 const MAX_BYTES: usize = 1 << 20;
 
-/// The value that `json` writes; serde_json itself limits the depth to 128.
-pub(super) fn parse(json: &[u8]) -> Result<Value, ConfigError> {
+/// How deep values may be inside others; a configuration is five deep.
+const MAX_DEPTH: usize = 32;
+
+/// The value that `json` writes.
+pub(super) fn parse(json: &[u8]) -> Result<Value<'_>, ConfigError> {
     if json.len() > MAX_BYTES {
         let found = format!("{} bytes", json.len());
         let allowed = format!("at most {MAX_BYTES}");
         return Err(ConfigError::instead(WHOLE, &found, &allowed));
     }
-    serde_json::from_slice::<Unique>(json)
-        .map(|Unique(value)| value)
-        .map_err(|error| ConfigError::plain(WHOLE, reason(json, &error)))
+    let mut lexer = SliceLexer::new(json);
+    let value =
+        lexer.exactly_one(Lex::ws_peek, |next, lexer| parse_bounded(MAX_DEPTH, next, lexer));
+    value.map_err(|error| {
+        let read = json.strip_suffix(lexer.as_slice()).unwrap_or(json);
+        ConfigError::plain(WHOLE, reason(json, read, &error))
+    })
 }
 
-fn reason(json: &[u8], error: &serde_json::Error) -> String {
-    match error.classify() {
-        // The one error of our own: a key given twice.
-        Category::Data => error.to_string(),
-        _ if is_struct(json) => "not JSON but binary, as Envoy passes a Struct on; \
+fn reason(json: &[u8], read: &[u8], error: &hifijson::Error) -> String {
+    if is_struct(json) {
+        return "not JSON but binary, as Envoy passes a Struct on; \
              allowed: JSON text in a google.protobuf.StringValue"
-            .to_owned(),
-        _ => format!("not JSON: {error}"),
+            .to_owned();
     }
+    let line = read.split(|byte| *byte == b'\n').count();
+    let column = read.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
+    format!("not JSON: {error} at line {line} column {column}")
 }
 
 /// Whether these are the bytes of a protobuf Struct: Envoy hands one on as it is, not as JSON. Each
@@ -42,66 +53,58 @@ fn is_struct(bytes: &[u8]) -> bool {
     bytes.first() == Some(&b'\n') && bytes.iter().any(never_in_json)
 }
 
-/// A value in which no object has a key twice; serde_json keeps the last without a word.
-struct Unique(Value);
-
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueVisitor).map(Self)
-    }
+/// The number that JSON writes with these digits: `-0.5`, `1e3`. The last places of more than 15 digits
+/// may differ: the standard library's reading, exact to the last bit, would be 20 kB of the module.
+pub(super) fn number(digits: &str) -> f64 {
+    let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = whole.trim_start_matches('-').bytes().chain(fraction.bytes());
+    let size = all.fold(0.0, |sum, digit| sum * 10.0 + f64::from(digit.wrapping_sub(b'0')));
+    let far = if exponent.starts_with('-') { -1000 } else { 1000 };
+    let exponent = exponent.parse().unwrap_or(far).clamp(-1000, 1000) - fraction.len() as i32;
+    let number = match exponent {
+        _ if size == 0.0 => size,
+        0.. => size * 10_f64.powi(exponent),
+        _ => size / 10_f64.powi(-exponent),
+    };
+    if digits.starts_with('-') { -number } else { number }
 }
 
-struct UniqueVisitor;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(Unique(item)) = items.next_element()? {
-            array.push(item);
+    #[test]
+    fn numbers_are_those_that_the_standard_library_reads() {
+        for digits in [
+            "0",
+            "-0",
+            "0.0",
+            "1",
+            "-1",
+            "10",
+            "140",
+            "0.5",
+            "0.1",
+            "0.0001",
+            "99.9999",
+            "100",
+            "1e3",
+            "1E+3",
+            "5e-1",
+            "-2.5e-9",
+            "512.0",
+            "1073741824",
+            "1e22",
+            "123456789012345",
+            "0e999999999999",
+            "1e400",
+            "-1e400",
+            "1e999999999999",
+            "1e-400",
+            "1e-999999999999",
+        ] {
+            assert_eq!(Ok(number(digits)), digits.parse(), "{digits}");
         }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            if object.contains_key(&key) {
-                let twice = format!("the key {:?} is given twice", echo(&key));
-                return Err(A::Error::custom(twice));
-            }
-            let Unique(value) = members.next_value()?;
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
     }
 }

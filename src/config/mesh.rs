@@ -1,9 +1,8 @@
 //! What Istio's mesh configuration says, as the proxy's node metadata has it.
 
-use serde_json::{Map, Value};
-
 use super::error::{ConfigError, decimal, echo};
 use super::field::{Field, join};
+use super::json::Value;
 use super::plugin::MAX_TAG_LENGTH;
 use super::{CustomTag, Percentage, custom_tag};
 use crate::pairs;
@@ -101,17 +100,20 @@ fn custom_tags(bytes: &[u8], errors: &mut Vec<ConfigError>) -> Vec<CustomTag> {
     tags
 }
 
-/// A value in the shape that JSON has, for the same reader: maps so deep, then text.
-fn value(bytes: &[u8], depth: usize) -> Value {
+/// A value in the shape that JSON has, for the same reader: maps so deep, in the order of their keys,
+/// then text.
+fn value(bytes: &[u8], depth: usize) -> Value<'_> {
     match pairs::parse(bytes) {
         Some(pairs) if depth > 0 => {
-            let mut members = Map::new();
+            let mut members = Vec::new();
             for (key, member) in pairs {
-                members.insert(String::from_utf8_lossy(key).into(), value(member, depth - 1));
+                let key = String::from_utf8_lossy(key);
+                let place = members.partition_point(|(other, _)| *other < key);
+                members.insert(place, (key, value(member, depth - 1)));
             }
             Value::Object(members)
         }
-        _ => Value::String(String::from_utf8_lossy(bytes).into()),
+        _ => Value::String(String::from_utf8_lossy(bytes)),
     }
 }
 

@@ -31,11 +31,11 @@ BAD = {
         '{"batch": {"max_spans": 1}}',
         "batch.max_spans: unknown key; allowed: maxSpans, interval",
     ),
-    "no JSON": ("sampling: 60", "configuration: not JSON: expected value at line 1 column 1"),
-    "JSON cut off": ("{", "configuration: not JSON: EOF while parsing an object at line 1 column 1"),
+    "no JSON": ("sampling: 60", "configuration: not JSON: value expected at line 1 column 2"),
+    "JSON cut off": ("{", "configuration: not JSON: value or end of sequence expected at line 1 column 2"),
     "key given twice": (
         '{"sampling": 1, "sampling": 2}',
-        'configuration: the key "sampling" is given twice at line 1 column 26',
+        "sampling: given twice; allowed: each key once",
     ),
     "duration without a unit": (
         '{"batch": {"interval": "5"}}',
@@ -54,8 +54,9 @@ BAD = {
         '{"serviceName": "' + "x" * 1_000_000 + '"}',
         'serviceName: "' + "x" * 62 + "… is not a string of 0 to 255 bytes",
     ),
-    "not UTF-8": (b'{"serviceName": "\xff\xfe"}', "configuration: not JSON: invalid unicode code point at line 1 column 18"),
-    "binary": (bytes(range(256)), "configuration: not JSON: expected value at line 1 column 1"),
+    "not UTF-8": (b'{"serviceName": "\xff\xfe"}', "configuration: not JSON: invalid utf-8 sequence of 1 bytes from "
+                  "index 0 at line 1 column 20"),
+    "binary": (bytes(range(256)), "configuration: not JSON: value expected at line 1 column 1"),
     "a Struct": ({"sampling": 60}, "configuration: not JSON but binary, as Envoy passes a Struct on; "
                  "allowed: JSON text in a google.protobuf.StringValue"),
 }  # fmt: skip

@@ -12,20 +12,24 @@ use crate::config::{PluginConfig, WHOLE};
 static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
 
-/// What the reader refuses and no schema can: the length of a duration, and keys that are the same in
-/// upper and lower case.
-const BEYOND_SCHEMAS: [&str; 4] = [
+/// What the reader refuses and no schema can: the length of a duration, and keys that are the same, or
+/// the same in upper and lower case.
+const BEYOND_SCHEMAS: [&str; 6] = [
+    r#"{"sampling": 1, "sampling": 1}"#,
+    r#"{"customTags": {"a": {"literal": {"value": "v"}}, "a": {"literal": {"value": "v"}}}}"#,
     r#"{"batch": {"interval": "9ms"}}"#,
     r#"{"collector": {"timeout": "0s"}}"#,
     r#"{"collector": {"timeout": "301s"}}"#,
     r#"{"collector": {"headers": {"A": "1", "a": "2"}}}"#,
 ];
 
-/// That the schema takes a configuration where the reader does; text that is no JSON, or has a key
-/// twice, never comes to a schema.
+/// That the schema takes a configuration where the reader does; text that is no JSON, or too much of
+/// it, never comes to a schema.
 pub(super) fn agrees(json: &[u8], accepted: bool) {
-    let Ok(value) = crate::config::json::parse(json) else { return };
-    if BEYOND_SCHEMAS.iter().any(|text| text.as_bytes() == json) {
+    let Ok(value) = serde_json::from_slice(json) else { return };
+    if crate::config::json::parse(json).is_err()
+        || BEYOND_SCHEMAS.iter().any(|text| text.as_bytes() == json)
+    {
         return;
     }
     let shown: String = String::from_utf8_lossy(json).chars().take(200).collect();
