@@ -6,6 +6,8 @@
 //! `bin/meshspan` is a native program beside the module: it checks configurations by `config`.
 
 mod pairs;
+#[cfg(any(target_arch = "wasm32", test))]
+mod size_class;
 
 pub mod config;
 pub mod trace;

@@ -1,5 +1,5 @@
-//! The border to Envoy: proxy-wasm's ABI 0.2.1 as far as this module uses it. Unsafe code is here and in
-//! [`super::wasi`] alone.
+//! The border to Envoy: proxy-wasm's ABI 0.2.1 as far as this module uses it. Unsafe code is here, in
+//! [`super::wasi`] and in [`super::allocator`] alone.
 //!
 //! <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>
 //!

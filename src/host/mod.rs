@@ -2,6 +2,7 @@
 //! function of [`crate::tracer`], and writes back.
 
 mod abi;
+mod allocator;
 mod attributes;
 mod compression;
 mod configuration;
