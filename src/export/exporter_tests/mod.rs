@@ -23,7 +23,7 @@ impl Encoder for Letters {
         "text/plain"
     }
 
-    fn span(&self, span: &Span) -> Vec<u8> {
+    fn span(&mut self, span: &Span) -> Vec<u8> {
         span.name.clone().into_bytes()
     }
 

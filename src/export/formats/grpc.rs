@@ -25,7 +25,7 @@ impl Encoder for Grpc {
         "application/grpc"
     }
 
-    fn span(&self, span: &Span) -> Vec<u8> {
+    fn span(&mut self, span: &Span) -> Vec<u8> {
         self.0.span(span)
     }
 

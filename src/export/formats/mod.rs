@@ -2,6 +2,7 @@
 
 mod address;
 mod attributes;
+mod buffer;
 mod grpc;
 mod gzip;
 mod json;
@@ -27,7 +28,7 @@ pub trait Encoder {
     fn content_type(&self) -> &'static str;
 
     /// One span.
-    fn span(&self, span: &Span) -> Vec<u8>;
+    fn span(&mut self, span: &Span) -> Vec<u8>;
 
     /// The body of a request that carries these spans.
     fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8>;

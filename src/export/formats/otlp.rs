@@ -9,6 +9,7 @@
 
 use super::Encoder;
 use super::attributes::Attributes;
+use super::buffer::Buffer;
 use super::protobuf::{Message, delimited_size};
 use super::semantic_conventions as conventions;
 use crate::attributes::Resource;
@@ -77,6 +78,8 @@ pub struct Otlp {
     resource: Vec<u8>,
     /// `ScopeSpans.scope`, likewise.
     scope: Vec<u8>,
+    /// Where a span is written.
+    message: Message,
 }
 
 impl Otlp {
@@ -97,14 +100,15 @@ impl Otlp {
         Self {
             resource: nested(field::resource_spans::RESOURCE, &attributes),
             scope: nested(field::scope_spans::SCOPE, &scope),
+            message: Message::default(),
         }
     }
 }
 
 fn nested(number: u32, inner: &Message) -> Vec<u8> {
     let mut outer = Message::default();
-    outer.bytes(number, &inner.0);
-    outer.0
+    outer.bytes(number, inner.0.bytes());
+    outer.0.into_bytes()
 }
 
 impl Encoder for Otlp {
@@ -113,9 +117,9 @@ impl Encoder for Otlp {
     }
 
     /// A message `Span`, without field number and length, which it gets in the batch.
-    fn span(&self, span: &Span) -> Vec<u8> {
+    fn span(&mut self, span: &Span) -> Vec<u8> {
         use field::span as number;
-        let mut message = Message::with_capacity(1024);
+        let mut message = core::mem::take(&mut self.message);
         message.bytes(number::TRACE_ID, &span.trace_id.value().to_be_bytes());
         message.bytes(number::SPAN_ID, &span.span_id.value().to_be_bytes());
         if !span.trace_state.is_empty() {
@@ -137,7 +141,7 @@ impl Encoder for Otlp {
         let error = conventions::error_type(span);
         conventions::span(span, error.as_deref(), &mut attributes);
         for link in &span.links {
-            message.bytes(number::LINKS, &self::link(link).0);
+            message.bytes(number::LINKS, self::link(link).0.bytes());
         }
         if error.is_some() {
             let mut status = Message::default();
@@ -145,10 +149,12 @@ impl Encoder for Otlp {
                 status.bytes(field::status::MESSAGE, description.as_bytes());
             }
             status.varint(field::status::CODE, STATUS_ERROR);
-            message.bytes(number::STATUS, &status.0);
+            message.bytes(number::STATUS, status.0.bytes());
         }
         message.fixed32(number::FLAGS, flags(span));
-        message.0
+        let bytes = message.0.take();
+        self.message = message;
+        bytes
     }
 
     fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8> {
@@ -157,17 +163,17 @@ impl Encoder for Otlp {
         let scope_spans = self.scope.len() + spans_size + delimited_size(schema.len());
         let resource_spans =
             self.resource.len() + delimited_size(scope_spans) + delimited_size(schema.len());
-        let mut body = Message::with_capacity(delimited_size(resource_spans));
+        let mut body = Message(Buffer::with_room(delimited_size(resource_spans)));
         body.length(field::request::RESOURCE_SPANS, resource_spans);
-        body.0.extend_from_slice(&self.resource);
+        body.0.extend(&self.resource);
         body.length(field::resource_spans::SCOPE_SPANS, scope_spans);
-        body.0.extend_from_slice(&self.scope);
+        body.0.extend(&self.scope);
         for span in spans {
             body.bytes(field::scope_spans::SPANS, span);
         }
         body.bytes(field::scope_spans::SCHEMA_URL, schema);
         body.bytes(field::resource_spans::SCHEMA_URL, schema);
-        body.0
+        body.0.into_bytes()
     }
 }
 

@@ -114,7 +114,7 @@ fn a_custom_tag_replaces_a_standard_attribute_where_it_has_a_value() {
 #[test]
 fn a_batch_is_a_request_that_the_generated_types_write_byte_for_byte_alike() {
     let resource = Resource { service_name: "s".to_owned(), ..Resource::default() };
-    let encoder = Otlp::new(&resource);
+    let mut encoder = Otlp::new(&resource);
     let mut spans = vec![];
     for count in [0, 1, 3, 200] {
         spans.resize_with(count, || encoder.span(&full()));

@@ -2,6 +2,8 @@
 //!
 //! <https://protobuf.dev/programming-guides/encoding/>
 
+use super::buffer::Buffer;
+
 /// Wire types.
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -11,14 +13,9 @@ const FIXED32: u32 = 5;
 /// A message that grows field by field; fields have to come in the order of their numbers only
 /// where bytes are to be equal to those of other writers.
 #[derive(Debug, Default)]
-pub(in crate::export) struct Message(pub(in crate::export) Vec<u8>);
+pub(in crate::export) struct Message(pub(in crate::export) Buffer);
 
 impl Message {
-    /// An empty message with room for so many bytes.
-    pub(in crate::export) fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
-    }
-
     /// An integer, an enum or a boolean.
     pub(in crate::export) fn varint(&mut self, field: u32, value: u64) {
         self.tag(field, VARINT);
@@ -28,29 +25,36 @@ impl Message {
     /// `fixed64`.
     pub(in crate::export) fn fixed64(&mut self, field: u32, value: u64) {
         self.tag(field, FIXED64);
-        self.0.extend_from_slice(&value.to_le_bytes());
+        self.0.extend(&value.to_le_bytes());
     }
 
     /// `fixed32`.
     pub(in crate::export) fn fixed32(&mut self, field: u32, value: u32) {
         self.tag(field, FIXED32);
-        self.0.extend_from_slice(&value.to_le_bytes());
+        self.0.extend(&value.to_le_bytes());
     }
 
     /// A string, bytes or a whole message.
     pub(in crate::export) fn bytes(&mut self, field: u32, value: &[u8]) {
         self.length(field, value.len());
-        self.0.extend_from_slice(value);
+        self.0.extend(value);
     }
 
     /// The beginning of a string, of bytes or of a message of so many bytes, which have to follow.
     pub(in crate::export) fn length(&mut self, field: u32, bytes: usize) {
-        self.tag(field, LENGTH_DELIMITED);
-        self.raw_varint(bytes as u64);
+        let tag = tag(field, LENGTH_DELIMITED);
+        // Nearly all are of two bytes.
+        match (one_byte(tag), one_byte(bytes as u64)) {
+            (Some(tag), Some(length)) => self.0.extend(&[tag, length]),
+            _ => {
+                self.raw_varint(tag);
+                self.raw_varint(bytes as u64);
+            }
+        }
     }
 
     fn tag(&mut self, field: u32, wire_type: u32) {
-        self.raw_varint(u64::from(field << 3 | wire_type));
+        self.raw_varint(tag(field, wire_type));
     }
 
     fn raw_varint(&mut self, mut value: u64) {
@@ -60,6 +64,15 @@ impl Message {
         }
         self.0.push(value as u8);
     }
+}
+
+fn tag(field: u32, wire_type: u32) -> u64 {
+    u64::from(field << 3 | wire_type)
+}
+
+/// The varint of a number, if it is one byte.
+fn one_byte(value: u64) -> Option<u8> {
+    u8::try_from(value).ok().filter(|byte| *byte < 0x80)
 }
 
 /// How many bytes a varint takes, 1 to 10.
@@ -90,7 +103,7 @@ mod tests {
         ] {
             let mut message = Message::default();
             message.raw_varint(value);
-            assert_eq!(message.0, bytes, "{value}");
+            assert_eq!(message.0.bytes(), bytes, "{value}");
             assert_eq!(varint_size(value), bytes.len(), "{value}");
         }
     }
@@ -104,7 +117,7 @@ mod tests {
         message.fixed32(16, 0x301);
         let expected =
             b"\x08\x96\x01\x12\x07testing\x39\x01\0\0\0\0\0\0\0\x85\x01\x01\x03\0\0".as_slice();
-        assert_eq!(message.0, expected);
+        assert_eq!(message.0.bytes(), expected);
         assert_eq!(delimited_size(7), b"\x12\x07testing".len());
         assert_eq!(delimited_size(200), 203);
     }

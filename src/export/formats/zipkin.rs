@@ -14,15 +14,18 @@ pub struct Zipkin {
     resource: Resource,
     /// The tags that are the same for every span, as long as no custom tag replaces one of them.
     constant: Vec<u8>,
+    /// Where a span is written.
+    json: Json,
 }
 
 impl Zipkin {
     /// An encoder of this proxy's spans.
     pub fn new(resource: Resource) -> Self {
-        let mut tags = Tags { json: &mut Json::default(), custom: &[] };
-        tags.set_constant(&resource);
-        let constant = core::mem::take(&mut tags.json.0);
-        Self { resource, constant }
+        let mut json = Json::default();
+        Tags { json: &mut json, custom: &[] }.set_constant(&resource);
+        // With the comma behind the last.
+        let constant = json.0.take();
+        Self { resource, constant, json }
     }
 }
 
@@ -31,17 +34,17 @@ impl Encoder for Zipkin {
         "application/json"
     }
 
-    fn span(&self, span: &Span) -> Vec<u8> {
-        let mut json = Json(Vec::with_capacity(1536));
+    fn span(&mut self, span: &Span) -> Vec<u8> {
+        let mut json = core::mem::take(&mut self.json);
         json.open();
         json.key("traceId");
-        json.digits(trace_id_digits(span.trace_id, &span.trace_id.hex()));
+        json.plain(trace_id_digits(span.trace_id, &span.trace_id.hex()));
         if let Some(parent_id) = span.parent_id {
             json.key("parentId");
-            json.digits(&parent_id.hex());
+            json.plain(&parent_id.hex());
         }
         json.key("id");
-        json.digits(&span.span_id.hex());
+        json.plain(&span.span_id.hex());
         json.key("kind");
         json.text(match span.kind {
             SpanKind::Server => "SERVER",
@@ -56,7 +59,7 @@ impl Encoder for Zipkin {
         json.number((span.duration / 1000).max(1));
         if span.debug {
             json.key("debug");
-            json.0.extend_from_slice(b"true");
+            json.0.extend(b"true,");
         }
         json.key("localEndpoint");
         endpoint(&span.local, &mut json);
@@ -69,7 +72,9 @@ impl Encoder for Zipkin {
         self.tags(span, &mut json);
         json.close();
         json.close();
-        json.0
+        let bytes = json.take();
+        self.json = json;
+        bytes
     }
 
     fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8> {
@@ -108,7 +113,7 @@ fn endpoint(endpoint: &Endpoint, json: &mut Json) {
             IpAddr::V4(_) => "ipv4",
             IpAddr::V6(_) => "ipv6",
         });
-        json.digits(address::text(ip).as_bytes());
+        json.plain(address::text(ip).as_bytes());
     }
     if let Some(port) = endpoint.port {
         json.key("port");
@@ -124,7 +129,7 @@ impl Zipkin {
         if span.custom_tags.iter().any(|(name, _)| CONSTANT.contains(name)) {
             tags.set_constant(&self.resource);
         } else {
-            tags.json.0.extend_from_slice(&self.constant);
+            tags.json.0.extend(&self.constant);
         }
         tags.set_some("guid:x-request-id", request.request_id.as_deref());
         tags.set_all("http.url", &[&request.scheme, "://", &request.authority, &request.path]);
@@ -135,7 +140,7 @@ impl Zipkin {
         if let Some(peer) = response.peer
             && tags.begin("peer.address")
         {
-            tags.json.digits(address::text(peer).as_bytes());
+            tags.json.plain(address::text(peer).as_bytes());
         }
         tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref());
         if let Some(grpc) = &request.grpc {

@@ -105,7 +105,7 @@ fn istios_tags_come_with_istio() {
         namespace: "n".to_owned(),
         cluster_id: "c".to_owned(),
     };
-    let encoder = Zipkin::new(Resource { istio: Some(istio), ..Resource::default() });
+    let mut encoder = Zipkin::new(Resource { istio: Some(istio), ..Resource::default() });
     let json: Value = serde_json::from_slice(&encoder.span(&span())).unwrap();
     for (tag, expected) in [
         ("istio.canonical_service", "s"),
@@ -163,7 +163,7 @@ fn a_tag_whose_value_is_empty_is_left_out() {
 
 #[test]
 fn a_batch_is_a_json_array_of_any_length() {
-    let encoder = Zipkin::new(Resource::default());
+    let mut encoder = Zipkin::new(Resource::default());
     let encoded = encoder.span(&span());
     for count in [0, 1, 3] {
         let body = encoder.batch(&vec![encoded.clone(); count]);

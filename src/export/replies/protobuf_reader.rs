@@ -89,7 +89,7 @@ mod tests {
             (16, Value::Fixed),
             (5, Value::Bytes(b"")),
         ];
-        assert_eq!(fields(&message.0).unwrap(), expected);
+        assert_eq!(fields(message.0.bytes()).unwrap(), expected);
     }
 
     #[test]

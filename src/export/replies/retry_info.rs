@@ -84,7 +84,7 @@ mod tests {
     fn message(fields: &[(u32, &[u8])]) -> Vec<u8> {
         let mut message = Message::default();
         fields.iter().for_each(|(field, value)| message.bytes(*field, value));
-        message.0
+        message.0.into_bytes()
     }
 
     fn any(type_url: &str, value: &[u8]) -> Vec<u8> {
@@ -95,7 +95,7 @@ mod tests {
         let mut duration = Message::default();
         duration.varint(1, seconds as u64);
         duration.varint(2, nanoseconds as u64);
-        any("type.googleapis.com/google.rpc.RetryInfo", &message(&[(1, &duration.0)]))
+        any("type.googleapis.com/google.rpc.RetryInfo", &message(&[(1, duration.0.bytes())]))
     }
 
     fn found(status: &[u8]) -> Option<Option<Duration>> {
