@@ -8,7 +8,7 @@ mod jaeger;
 mod tracecontext;
 mod tracestate;
 
-pub use composite::{Extraction, Propagator};
+pub use composite::{Extraction, Propagator, TraceState};
 pub use headers::{Edit, Header, Incoming};
 
 use crate::config::Format;

@@ -1,9 +1,12 @@
 //! W3C Trace Context, level 2: the header `tracestate`. It belongs to the vendors and passes
-//! untouched; only whether it may pass is decided here.
+//! untouched, but for the sampling threshold in OpenTelemetry's own member, `ot=th:fd70a4`.
 //!
-//! <https://www.w3.org/TR/trace-context-2/#tracestate-header>
+//! <https://www.w3.org/TR/trace-context-2/#tracestate-header>,
+//! <https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/>
 //!
 //! Valid: `congo=t61rcWkgMzE, rojo=00f067aa0ba902b7`. Invalid: `FOO=1`, `foo=`, `foo=bar=baz`.
+
+use crate::trace::{Probability, Randomness, Threshold};
 
 const MAX_MEMBERS: usize = 32;
 const MAX_KEY: usize = 256;
@@ -14,40 +17,89 @@ const MAX_RECORDED: usize = 512;
 
 /// Whether the lines, taken as one list, hold from 1 to 32 members and all of them are valid.
 pub(super) fn is_valid(lines: &[&[u8]]) -> bool {
-    let mut members = 0;
-    for line in lines {
-        for member in line.split(|byte| *byte == b',') {
-            let member = member.trim_ascii();
-            // Empty members are allowed, and do not count.
-            if member.is_empty() {
-                continue;
-            }
-            members += 1;
-            if members > MAX_MEMBERS || !is_member(member) {
-                return false;
-            }
+    let mut count = 0;
+    for member in members(lines) {
+        count += 1;
+        if count > MAX_MEMBERS || !is_member(member) {
+            return false;
         }
     }
-    members > 0
+    count > 0
+}
+
+/// The members of all lines; empty ones are allowed, and do not count.
+fn members<'h>(lines: &[&'h [u8]]) -> impl Iterator<Item = &'h [u8]> {
+    let members = lines.iter().flat_map(|line| line.split(|byte| *byte == b','));
+    members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 /// The members of all lines as one list, as a span keeps it: of more than 512 bytes, only the first
 /// members that fit.
 pub(super) fn list(lines: &[&[u8]]) -> String {
-    let members = lines.iter().flat_map(|line| line.split(|byte| *byte == b','));
     let mut list = String::new();
-    for member in members.map(<[u8]>::trim_ascii).filter(|member| !member.is_empty()) {
-        // A valid member is ASCII.
-        let member = core::str::from_utf8(member).unwrap_or_default();
+    for member in members(lines) {
         if list.len() + 1 + member.len() > MAX_RECORDED {
             break;
         }
-        if !list.is_empty() {
-            list.push(',');
-        }
-        list.push_str(member);
+        push(&mut list, ',', member);
     }
     list
+}
+
+/// What OpenTelemetry's member says; what cannot be read counts as absent.
+pub(super) fn probability(lines: &[&[u8]]) -> Probability {
+    let mut probability = Probability::default();
+    for field in members(lines).find_map(opentelemetry).into_iter().flat_map(fields) {
+        if let Some(digits) = field.strip_prefix(b"th:") {
+            probability.threshold = Threshold::from_hex(digits);
+        } else if let Some(digits) = field.strip_prefix(b"rv:") {
+            probability.randomness = Randomness::from_hex(digits);
+        }
+    }
+    probability
+}
+
+/// The same list with this threshold in OpenTelemetry's member, which comes first, or with none.
+/// Everything else in that member stays, and so do the other members, but for the last of 32 where
+/// there was none of OpenTelemetry's.
+pub(super) fn with_threshold(lines: &[&[u8]], threshold: Option<Threshold>) -> String {
+    let mut value = String::new();
+    let present = members(lines).find_map(opentelemetry).into_iter().flat_map(fields);
+    for field in present.filter(|field| !field.starts_with(b"th:")) {
+        push(&mut value, ';', field);
+    }
+    if let Some(field) = threshold.map(|threshold| format!("th:{}", threshold.hex()))
+        && value.len() + 1 + field.len() <= MAX_VALUE
+    {
+        push(&mut value, ';', field.as_bytes());
+    }
+    let mut list = String::new();
+    if !value.is_empty() {
+        list.push_str("ot=");
+        list.push_str(&value);
+    }
+    let others = members(lines).filter(|member| opentelemetry(member).is_none());
+    for member in others.take(MAX_MEMBERS - usize::from(!list.is_empty())) {
+        push(&mut list, ',', member);
+    }
+    list
+}
+
+/// The value of a member that is OpenTelemetry's.
+fn opentelemetry(member: &[u8]) -> Option<&[u8]> {
+    member.strip_prefix(b"ot=")
+}
+
+fn fields(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b';')
+}
+
+/// Appends to a list; what is in a valid one is ASCII.
+fn push(list: &mut String, separator: char, item: &[u8]) {
+    if !list.is_empty() {
+        list.push(separator);
+    }
+    list.push_str(core::str::from_utf8(item).unwrap_or_default());
 }
 
 fn is_member(member: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 
 use core::num::{NonZeroU64, NonZeroU128};
 
+use super::Randomness;
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -37,9 +38,8 @@ impl TraceId {
     }
 
     /// The lowest 56 bits, which OpenTelemetry's samplers take for random.
-    /// <https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/>
-    pub fn randomness(self) -> u64 {
-        (self.value() as u64) & ((1 << 56) - 1)
+    pub fn randomness(self) -> Randomness {
+        Randomness::new(self.value() as u64)
     }
 
     /// 32 lower-case hex digits.
@@ -74,7 +74,7 @@ impl SpanId {
 }
 
 /// The number that at most 32 lower-case hex digits say; nothing for any other byte.
-fn lower_hex(digits: &[u8]) -> Option<u128> {
+pub(super) fn lower_hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0_u128, |value, digit| {
         let nibble = match digit {
             b'0'..=b'9' => digit - b'0',
@@ -85,7 +85,7 @@ fn lower_hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-fn hex_digits<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(super) fn hex_digits<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut digits = [b'0'; N];
     // The lengths agree at both call sites; a mismatch would leave zeros, never panic.
     let _ = hex::encode_to_slice(bytes, &mut digits);
