@@ -60,6 +60,14 @@ impl<'a> Field<'a> {
         self.path.text()
     }
 
+    /// The last key of that path, unless it is none.
+    pub(super) fn key(&self) -> &'a str {
+        match self.path {
+            Path::Key(_, key) => key,
+            Path::Root(_) | Path::Item(..) => "",
+        }
+    }
+
     /// That this is not `kind`, and what it is instead.
     pub(super) fn is_not(&self, kind: &str) -> ConfigError {
         ConfigError::is_not(&self.path(), &self.shown(), kind)
@@ -98,7 +106,7 @@ impl<'a> Field<'a> {
     }
 
     /// The items of an array, each with its index in the path.
-    pub(super) fn items(&self) -> Result<impl Iterator<Item = Field<'_>>, ConfigError> {
+    pub(super) fn items(&self) -> Result<impl ExactSizeIterator<Item = Field<'_>>, ConfigError> {
         let items = self.value.as_array().ok_or_else(|| self.is_not("an array"))?;
         Ok(items.iter().enumerate().map(|(index, value)| {
             let path = Path::Item(&self.path, index);
@@ -128,6 +136,16 @@ impl<'a> Field<'a> {
             true => Ok(text),
             false => Err(self.is_not("a string of visible ASCII characters")),
         }
+    }
+
+    /// Whether it is an object.
+    pub(super) fn is_object(&self) -> bool {
+        self.value.is_object()
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
+        self.value.as_bool().ok_or_else(|| self.is_not("true or false"))
     }
 
     /// A number; a string that holds one is none.

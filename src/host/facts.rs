@@ -8,7 +8,7 @@ use crate::tracer::Tracer;
 use std::net::SocketAddr;
 
 /// What `xds.listener_direction` is for a listener that the application or a gateway sends through.
-const OUTBOUND: i64 = 2;
+pub(super) const OUTBOUND: i64 = 2;
 
 /// How the addresses of a client's span begin in [`Expressions`]; no address begins so.
 const CLIENT: char = '>';
@@ -174,7 +174,7 @@ fn kind(direction: Option<i64>) -> SpanKind {
 }
 
 /// A number, a timestamp or a duration (both in nanoseconds).
-fn number(value: &[u8]) -> Option<i64> {
+pub(super) fn number(value: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(value.try_into().ok()?))
 }
 

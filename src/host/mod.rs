@@ -12,3 +12,4 @@ mod metrics;
 mod request;
 mod root;
 mod shared;
+mod surroundings;

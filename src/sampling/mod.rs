@@ -1,15 +1,29 @@
-//! One decision for one request: what came in is kept, otherwise the percentage decides.
+//! One decision for one request: what came in is kept, otherwise rules and the percentage decide.
 
-use crate::config::Percentage;
+mod probes;
+mod request;
+mod rules;
+
+pub use request::Surroundings;
+
+use crate::config::{Sampling, Subject};
 use crate::trace::{Decision, Probability, Randomness, Threshold};
+use request::{Names, PATH, Request, USER_AGENT};
+use rules::Rules;
 
-/// Decides for new traces, alike in every proxy that has the same percentage.
+/// Decides for new traces, alike in every proxy that has the same settings.
 ///
 /// A trace's randomness is compared with a threshold, as OpenTelemetry's consistent probability
 /// sampling says, so that a service with a smaller percentage keeps a subset.
 /// <https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/>
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Sampler {
+    /// The headers that rules and probes are told by.
+    names: Names,
+    /// The first that matches decides.
+    rules: Rules,
+    drop_probes: bool,
+    /// For what no rule matches.
     threshold: Threshold,
 }
 
@@ -31,34 +45,74 @@ pub enum Reason {
     Debug,
     /// The decision that came in.
     Parent,
-    /// The percentage of all new traces.
+    /// The rule at this place.
+    Rule(usize),
+    /// It is a probe.
+    Probe,
+    /// The percentage of all other new traces.
     Percent,
 }
 
-impl Reason {
-    /// The value of the tag `sampling.rule`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "debug",
-            Self::Parent => "parent",
-            Self::Percent => "percent",
+impl Sampler {
+    /// A sampler by these settings.
+    pub fn new(settings: Sampling) -> Self {
+        let threshold = Threshold::new(settings.percent.threshold());
+        let mut names = Names::default();
+        if settings.drop_probes {
+            names.insert(PATH);
+            names.insert(USER_AGENT);
+        }
+        for (subject, _) in settings.rules.iter().flat_map(|rule| &rule.matching) {
+            if let Subject::Header(name) = subject {
+                names.insert(name);
+            }
+        }
+        Self {
+            rules: Rules::new(settings.rules, &names, threshold),
+            names,
+            drop_probes: settings.drop_probes,
+            threshold,
         }
     }
-}
 
-impl Sampler {
-    /// A sampler that keeps this share of new traces.
-    pub fn new(share: Percentage) -> Self {
-        Self { threshold: Threshold::new(share.threshold()) }
-    }
-
-    /// The decision for the trace with this randomness of which nobody has decided.
-    pub fn decide(&self, randomness: Randomness) -> Verdict {
-        let decision = match self.threshold.samples(randomness) {
+    /// The decision for a trace of which nobody has decided. `headers` are those of its request.
+    pub fn decide(
+        &self,
+        headers: &[(&[u8], &[u8])],
+        randomness: Randomness,
+        envoy: &impl Surroundings,
+    ) -> Verdict {
+        let (reason, threshold) = self.share(headers, envoy);
+        let decision = match threshold.samples(randomness) {
             true => Decision::Sample,
             false => Decision::Drop,
         };
-        Verdict { decision, threshold: Some(self.threshold), reason: Reason::Percent }
+        Verdict { decision, threshold: Some(threshold), reason }
+    }
+
+    /// The share of new traces with such requests that is sampled, and what says so.
+    fn share(&self, headers: &[(&[u8], &[u8])], envoy: &impl Surroundings) -> (Reason, Threshold) {
+        if !self.names.is_empty() {
+            let request = Request::new(headers, &self.names, envoy);
+            if let Some((index, rule)) = self.rules.find(&request) {
+                return (Reason::Rule(index), rule.threshold);
+            }
+            if self.drop_probes && probes::is_probe(&request, &self.names) {
+                return (Reason::Probe, Threshold::NEVER);
+            }
+        }
+        (Reason::Percent, self.threshold)
+    }
+
+    /// The value of the tag `sampling.rule`.
+    pub fn name(&self, reason: Reason) -> &str {
+        match reason {
+            Reason::Debug => "debug",
+            Reason::Parent => "parent",
+            Reason::Rule(index) => self.rules.get(index).map_or("", |rule| rule.name.as_str()),
+            Reason::Probe => "probes",
+            Reason::Percent => "percent",
+        }
     }
 }
 
@@ -76,4 +130,4 @@ impl Verdict {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -101,6 +101,7 @@ impl Threshold {
     }
 }
 
+#[inline(never)]
 fn number(digits: &[u8]) -> Option<u64> {
     super::id::lower_hex(digits).and_then(|number| number.try_into().ok())
 }

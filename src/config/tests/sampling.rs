@@ -1,0 +1,285 @@
+//! `sampling` as an object: what it means, and what is wrong with it.
+
+use super::*;
+use crate::config::{Attribute, Matcher, Rule, Sampling, Subject};
+
+fn sampling(json: &str) -> Sampling {
+    settings_of(&format!(r#"{{"sampling": {json}}}"#)).sampling
+}
+
+/// That each `sampling` is refused with its line.
+fn refused(table: &[(&str, &str)]) {
+    for (json, line) in table {
+        let whole = format!(r#"{{"sampling": {json}}}"#);
+        assert_eq!(refusal(whole.as_bytes()), *line, "{json}");
+    }
+}
+
+/// That each `sampling` is refused with its line, though the schema cannot know that it is wrong.
+fn refused_beyond_the_schema(table: &[(&str, &str)]) {
+    for (json, line) in table {
+        let whole = format!(r#"{{"sampling": {json}}}"#);
+        schema::agrees(whole.as_bytes(), true);
+        let error = PluginConfig::parse(whole.as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), *line, "{json}");
+    }
+}
+
+/// That each rule, after a rule "first" for paths that begin with /a, is refused with its line.
+fn refused_rules(table: &[(&str, &str)]) {
+    for (rule, line) in table {
+        let first = r#"{"name": "first", "match": {"path": {"prefix": "/a"}}}"#;
+        let line = format!("sampling.rules[1].{line}");
+        refused(&[(&format!(r#"{{"rules": [{first}, {rule}]}}"#), &line)]);
+    }
+}
+
+#[test]
+fn an_object_says_a_percentage_and_more_or_nothing() {
+    for (json, percent, drop_probes) in [
+        ("{}", 1.0, true),
+        (r#"{"percent": 60}"#, 60.0, true),
+        (r#"{"percent": 0.0001, "rules": [], "dropProbes": false}"#, 0.0001, false),
+        ("60", 60.0, true),
+    ] {
+        let found = sampling(json);
+        assert_eq!(found.percent.percent(), percent, "{json}");
+        assert_eq!(found.drop_probes, drop_probes, "{json}");
+        assert_eq!(found.rules, [], "{json}");
+    }
+}
+
+#[test]
+fn every_key_of_a_rule_is_read() {
+    let found = sampling(
+        r#"{"rules": [
+            {"name": "all", "percent": 5, "match": {
+                "path": {"prefix": "/pay"}, "method": ["POST", "PUT"], "host": {"suffix": ".example"},
+                "userAgent": {"exact": "curl"}, "headers": {"X-A": {"exact": "1"}, "b": {"suffix": "2"}},
+                "direction": "outbound", "route": {"exact": "r"}, "cluster": {"prefix": "outbound|"}}},
+            {"name": "rest", "match": {"direction": "inbound"}}
+        ]}"#,
+    );
+    let [all, rest] = found.rules.as_slice() else { panic!("{found:?}") };
+    let text = str::to_owned;
+    let header = |name: &str| Subject::Header(text(name));
+    let expected = [
+        (header(":path"), Matcher::Prefix(text("/pay"))),
+        (header(":method"), Matcher::AnyOf(vec![text("POST"), text("PUT")])),
+        (header(":authority"), Matcher::Suffix(text(".example"))),
+        (header("user-agent"), Matcher::Exact(text("curl"))),
+        (header("x-a"), Matcher::Exact(text("1"))),
+        (header("b"), Matcher::Suffix(text("2"))),
+        (Subject::Attribute(Attribute::Direction), Matcher::Exact(text("outbound"))),
+        (Subject::Attribute(Attribute::Route), Matcher::Exact(text("r"))),
+        (Subject::Attribute(Attribute::Cluster), Matcher::Prefix(text("outbound|"))),
+    ];
+    assert_eq!(all.matching, expected);
+    assert_eq!((all.name.as_str(), all.percent.unwrap().percent()), ("all", 5.0));
+    let matching =
+        vec![(Subject::Attribute(Attribute::Direction), Matcher::Exact(text("inbound")))];
+    assert_eq!(*rest, Rule { name: text("rest"), matching, percent: None });
+}
+
+#[test]
+fn a_sampling_that_is_no_percentage_and_no_object_of_its_keys_is_refused() {
+    refused(&[
+        ("[]", "sampling: [] is not a percentage from 0 to 100"),
+        (r#"{"percent": 140}"#, "sampling.percent: 140 is not a percentage from 0 to 100"),
+        (r#"{"percent": "1"}"#, "sampling.percent: \"1\" is not a percentage from 0 to 100"),
+        (
+            r#"{"percentage": 1}"#,
+            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes",
+        ),
+        (r#"{"dropProbes": 1}"#, "sampling.dropProbes: 1 is not true or false"),
+        (r#"{"rules": {}}"#, "sampling.rules: {} is not an array"),
+        (r#"{"rules": ["r"]}"#, "sampling.rules[0]: \"r\" is not an object"),
+    ]);
+    check(&[(
+        r#"{"randomSamplingPercentage": {"percent": 1}}"#,
+        "randomSamplingPercentage: {\"percent\": 1} is not a percentage from 0 to 100",
+    )]);
+}
+
+#[test]
+fn a_rule_has_a_name_of_its_own_and_something_to_match() {
+    refused_rules(&[
+        ("{}", "name: missing; allowed: a name"),
+        (r#"{"name": "r"}"#, "match: missing; allowed: an object"),
+        (r#"{"name": "", "match": {}}"#, "name: \"\" is not a string of 1 to 64 bytes"),
+        (
+            r#"{"name": "a b", "match": {}}"#,
+            "name: \"a b\" is not a string of visible ASCII characters",
+        ),
+        (
+            r#"{"name": "rate", "match": {}}"#,
+            "name: \"rate\" means something else on a span; allowed: any but debug, force, parent, percent, probes, rate, remote",
+        ),
+        (
+            r#"{"name": "r", "match": {}}"#,
+            "match: matches everything; allowed: something to match, percent is for the rest",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"exact": "/"}}, "percent": 101}"#,
+            "percent: 101 is not a percentage from 0 to 100",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"exact": "/"}}, "percents": 1}"#,
+            "percents: unknown key; allowed: name, match, percent",
+        ),
+        (
+            r#"{"name": "r", "match": {"paths": {}}}"#,
+            "match.paths: unknown key; allowed: path, method, host, userAgent, headers, direction, route, cluster",
+        ),
+    ]);
+}
+
+#[test]
+fn a_text_is_compared_in_one_way_and_is_one_that_can_be() {
+    refused_rules(&[
+        (r#"{"name": "r", "match": {"path": "/"}}"#, "match.path: \"/\" is not an object"),
+        (
+            r#"{"name": "r", "match": {"path": {}}}"#,
+            "match.path: nothing to compare with; allowed: exactly one of exact, prefix, suffix",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"exact": "/", "prefix": "/"}}}"#,
+            "match.path: more than one comparison; allowed: exactly one of exact, prefix, suffix",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"contains": "/"}}}"#,
+            "match.path.contains: unknown key; allowed: exact, prefix, suffix",
+        ),
+        (
+            r#"{"name": "r", "match": {"userAgent": {"prefix": ""}}}"#,
+            "match.userAgent.prefix: \"\" is not a string of 1 to 256 bytes",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"prefix": "pay"}}}"#,
+            "match.path: no path begins with \"pay\"; allowed: a slash before it",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"exact": "/b?c=d"}}}"#,
+            "match.path: \"/b?c=d\" has a query, which is not compared; allowed: a path without one",
+        ),
+        (
+            r#"{"name": "r", "match": {"host": {"exact": "h:80"}}}"#,
+            "match.host: \"h:80\" has a port, which is not compared; allowed: a host without one",
+        ),
+        (r#"{"name": "r", "match": {"method": []}}"#, "match.method: 0 methods; allowed: 1 to 16"),
+        (r#"{"name": "r", "match": {"method": "GET"}}"#, "match.method: \"GET\" is not an array"),
+        (
+            r#"{"name": "r", "match": {"method": ["get"]}}"#,
+            "match.method[0]: \"get\" is not a method, in upper case",
+        ),
+        (
+            r#"{"name": "r", "match": {"method": ["GET", "GET"]}}"#,
+            "match.method[1]: \"GET\" given twice; allowed: each method once",
+        ),
+        (
+            r#"{"name": "r", "match": {"direction": "in"}}"#,
+            "match.direction: \"in\" is not one of inbound, outbound",
+        ),
+        (
+            r#"{"name": "r", "match": {"headers": {":path": {"exact": "/"}}}}"#,
+            "match.headers.:path: no header of that name comes in; allowed: the name of a header; path, method and host stand beside headers",
+        ),
+        (
+            r#"{"name": "r", "match": {"headers": {"Host": {"exact": "h"}}}}"#,
+            "match.headers.Host: no header of that name comes in; allowed: the name of a header; path, method and host stand beside headers",
+        ),
+    ]);
+}
+
+#[test]
+fn names_and_headers_that_are_the_same_are_refused() {
+    refused_beyond_the_schema(&[
+        (
+            r#"{"rules": [
+                {"name": "r", "match": {"path": {"exact": "/a"}}},
+                {"name": "r", "match": {"path": {"exact": "/b"}}}]}"#,
+            "sampling.rules[1].name: \"r\" given twice; allowed: each name once",
+        ),
+        (
+            r#"{"rules": [{"name": "r", "match": {"headers": {"A": {"exact": "1"}, "a": {"exact": "2"}}}}]}"#,
+            "sampling.rules[0].match.headers.a: given twice; allowed: each header once, and userAgent is one of them",
+        ),
+        (
+            r#"{"rules": [{"name": "r", "match": {
+                "userAgent": {"exact": "1"}, "headers": {"user-agent": {"exact": "2"}}}}]}"#,
+            "sampling.rules[0].match.headers.user-agent: given twice; allowed: each header once, and userAgent is one of them",
+        ),
+    ]);
+}
+
+#[test]
+fn a_rule_that_no_request_reaches_is_refused_and_one_that_some_may_reach_is_not() {
+    let rule =
+        |name: &str, matching: &str| format!(r#"{{"name": "{name}", "match": {{{matching}}}}}"#);
+    for (wide, narrow, covers) in [
+        (r#""path": {"exact": "/a"}"#, r#""path": {"exact": "/a"}"#, true),
+        (r#""path": {"exact": "/a"}"#, r#""path": {"exact": "/b"}"#, false),
+        (r#""path": {"prefix": "/a"}"#, r#""path": {"exact": "/ab"}"#, true),
+        (r#""path": {"prefix": "/a"}"#, r#""path": {"prefix": "/ab"}"#, true),
+        (r#""path": {"prefix": "/ab"}"#, r#""path": {"prefix": "/a"}"#, false),
+        (r#""path": {"prefix": "/a"}"#, r#""path": {"suffix": "/a"}"#, false),
+        (r#""path": {"suffix": "b"}"#, r#""path": {"exact": "/ab"}"#, true),
+        (r#""path": {"suffix": "b"}"#, r#""path": {"suffix": "ab"}"#, true),
+        (r#""path": {"exact": "/a"}"#, r#""path": {"prefix": "/a"}"#, false),
+        (r#""path": {"prefix": "/a"}"#, r#""path": {"prefix": "/a"}, "method": ["GET"]"#, true),
+        (r#""path": {"prefix": "/a"}, "method": ["GET"]"#, r#""path": {"prefix": "/a"}"#, false),
+        (r#""method": ["GET", "PUT"]"#, r#""method": ["PUT"]"#, true),
+        (r#""method": ["PUT"]"#, r#""method": ["GET", "PUT"]"#, false),
+        (
+            r#""host": {"suffix": ".a"}"#,
+            r#""host": {"exact": "b.a"}, "path": {"prefix": "/"}"#,
+            true,
+        ),
+        (
+            r#""headers": {"x": {"prefix": "1"}}"#,
+            r#""headers": {"X": {"exact": "12"}, "y": {"exact": "1"}}"#,
+            true,
+        ),
+        (r#""headers": {"x": {"prefix": "1"}}"#, r#""headers": {"y": {"exact": "12"}}"#, false),
+        (
+            r#""userAgent": {"prefix": "c"}"#,
+            r#""headers": {"user-agent": {"exact": "curl"}}"#,
+            true,
+        ),
+        (r#""direction": "inbound""#, r#""direction": "inbound", "path": {"exact": "/"}"#, true),
+        (r#""direction": "inbound""#, r#""direction": "outbound""#, false),
+        (r#""direction": "inbound""#, r#""path": {"exact": "/"}"#, false),
+        (r#""route": {"prefix": "a"}"#, r#""route": {"exact": "ab"}"#, true),
+        (r#""cluster": {"prefix": "a"}"#, r#""cluster": {"exact": "b"}"#, false),
+    ] {
+        let between = rule("between", r#""headers": {"other": {"exact": "1"}}"#);
+        let rules = [rule("wide", wide), between, rule("narrow", narrow)].join(", ");
+        let json = format!(r#"{{"rules": [{rules}]}}"#);
+        match covers {
+            true => refused_beyond_the_schema(&[(
+                &json,
+                "sampling.rules[2].match: never reached, rule \"wide\" (sampling.rules[0]) matches all of it; \
+                 allowed: something that no earlier rule matches",
+            )]),
+            false => assert_eq!(sampling(&json).rules.len(), 3, "{wide}: {narrow}"),
+        }
+    }
+}
+
+#[test]
+fn rules_are_at_most_128_and_what_they_look_at_64() {
+    let rules = |count: usize, headers: usize| {
+        let rule = |n: usize| {
+            let header = n % headers;
+            format!(
+                r#"{{"name": "r{n}", "match": {{"headers": {{"x{header}": {{"exact": "{n}"}}}}}}}}"#
+            )
+        };
+        let rules: Vec<String> = (0..count).map(rule).collect();
+        format!(r#"{{"rules": [{}]}}"#, rules.join(", "))
+    };
+    assert_eq!(sampling(&rules(128, 64)).rules.len(), 128);
+    refused(&[(&rules(129, 1), "sampling.rules: 129 rules; allowed: at most 128")]);
+    let line = "sampling.rules: 65 different things to look at; allowed: at most 64 in all rules";
+    refused_beyond_the_schema(&[(&rules(65, 65), line)]);
+}
