@@ -130,6 +130,11 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// True or false.
+    pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
+        self.value.as_bool().ok_or_else(|| self.is_not("true or false"))
+    }
+
     /// A number; a string that holds one is none.
     pub(super) fn number(&self) -> Option<f64> {
         self.value.as_f64()

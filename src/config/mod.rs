@@ -18,6 +18,7 @@ mod metadata;
 mod named;
 mod percentage;
 mod plugin;
+mod privacy;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
 mod settings;
@@ -34,6 +35,7 @@ pub use mesh::{MeshConfig, NodeMetadata};
 pub use named::{Named, name_of};
 pub use percentage::Percentage;
 pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
+pub use privacy::{ClientAddress, MASK_PATTERNS, Privacy, Query};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
 pub use settings::{BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings};

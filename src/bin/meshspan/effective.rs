@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol,
-    SAMPLING_KEYS, Settings, TagSource, name_of, settings,
+    CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig,
+    Overflow, Protocol, Query, SAMPLING_KEYS, Settings, TagSource, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -51,6 +51,13 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
     // Values of headers are left out: they are often credentials.
     let headers = list(collector.headers.iter().map(|(name, _)| name));
     vec![
+        ("query", query(&settings.privacy.query)),
+        ("pathRedact", list(settings.privacy.path_redact.iter())),
+        ("maskPatterns", list(settings.privacy.mask_patterns.iter())),
+        (
+            "clientAddress",
+            name_of(&ClientAddress::NAMED, &settings.privacy.client_address).to_owned(),
+        ),
         ("propagation.extract", list(settings.extract.iter().map(format))),
         ("propagation.inject", list(settings.inject.iter().map(format))),
         ("collector.protocol", name_of(&Protocol::NAMED, &collector.protocol).to_owned()),
@@ -125,6 +132,14 @@ fn source(source: &TagSource) -> String {
         TagSource::Environment { name, default } => {
             format!("environment {}{}", shown(name), or(default))
         }
+    }
+}
+
+fn query(query: &Query) -> String {
+    match query {
+        Query::Drop => "drop".to_owned(),
+        Query::Keep(keys) if keys.is_empty() => "redact".to_owned(),
+        Query::Keep(keys) => format!("keep {}", list(keys.iter())),
     }
 }
 

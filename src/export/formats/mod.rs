@@ -2,6 +2,8 @@
 
 mod address;
 mod attributes;
+#[cfg(test)]
+mod documented_tests;
 mod grpc;
 mod gzip;
 mod json;
