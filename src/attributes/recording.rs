@@ -27,6 +27,7 @@ pub struct Recording {
     debug: bool,
     trace_state: String,
     links: Vec<Link>,
+    correlation: Option<String>,
     request: HttpRequest,
     header_values: HeaderValues,
 }
@@ -56,6 +57,7 @@ impl Recording {
             debug: decision == Decision::Debug,
             trace_state: String::new(),
             links: Vec::new(),
+            correlation: None,
             request: HttpRequest {
                 method: tag(":method").unwrap_or_default(),
                 scheme: tag(":scheme").unwrap_or_default(),
@@ -80,6 +82,11 @@ impl Recording {
     /// Spans of other traces that came in with the request.
     pub fn with_links(self, links: Vec<Link>) -> Self {
         Self { links, ..self }
+    }
+
+    /// How its parent is known, where the application forwarded no context.
+    pub fn with_correlation(self, correlation: Option<String>) -> Self {
+        Self { correlation, ..self }
     }
 
     /// Whether the answer's `grpc-status` will be wanted.
@@ -107,6 +114,7 @@ impl Recording {
             flags: self.context.flags,
             trace_state: self.trace_state,
             links: self.links,
+            correlation: self.correlation,
             kind: facts.kind,
             name: span_name(service.as_ref(), &self.request),
             start_time: facts.start_time,

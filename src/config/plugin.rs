@@ -6,9 +6,10 @@ use super::error::ConfigError;
 use super::field::Field;
 use super::named::one_of;
 use super::{
-    BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage, QueueLimits,
+    BatchLimits, Collector, Correlation, CustomTag, ExportLimits, Format, Overflow, Percentage,
+    QueueLimits,
 };
-use super::{collector, custom_tag, format, json};
+use super::{collector, correlation, custom_tag, format, json};
 
 /// The longest service name, in bytes.
 pub(super) const MAX_SERVICE_NAME: usize = 255;
@@ -50,6 +51,7 @@ pub struct PluginConfig {
     pub(super) queue: QueueLimits,
     pub(super) batch: BatchLimits,
     pub(super) export: ExportLimits,
+    pub(super) correlation: Correlation,
 }
 
 impl Default for PluginConfig {
@@ -65,6 +67,7 @@ impl Default for PluginConfig {
             queue: QueueLimits::default(),
             batch: BatchLimits::default(),
             export: ExportLimits::default(),
+            correlation: Correlation::default(),
         }
     }
 }
@@ -97,6 +100,9 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     object.take(&["queue"], |field| queue(&mut config.queue, field))?;
     object.take(&["batch"], |field| batch(&mut config.batch, field))?;
     object.take(&["export"], |field| export(&mut config.export, field))?;
+    if let Some(correlation) = object.take(&["correlation"], correlation::read)? {
+        config.correlation = correlation;
+    }
     object.finish()?;
     Ok(config)
 }

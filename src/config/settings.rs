@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig};
+use super::{Collector, Correlation, CustomTag, Format, MeshConfig, Percentage, PluginConfig};
 
 /// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
 const DEFAULT_LENGTH: usize = 256;
@@ -32,6 +32,8 @@ pub struct Settings {
     pub batch: BatchLimits,
     /// How many export requests there may be.
     pub export: ExportLimits,
+    /// How requests that leave without a context are linked to those that came in.
+    pub correlation: Correlation,
 }
 
 /// What may wait for export in one worker.
@@ -112,6 +114,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
             ..plugin.batch
         },
         export: plugin.export,
+        correlation: plugin.correlation,
     }
 }
 

@@ -13,3 +13,13 @@ pub(super) fn bytes(path: &[&str]) -> Option<Vec<u8>> {
 pub(super) fn text(path: &[&str]) -> Option<String> {
     String::from_utf8(bytes(path)?).ok()
 }
+
+/// An attribute that is a number.
+pub(super) fn number(path: &[&str]) -> Option<i64> {
+    integer(&bytes(path)?)
+}
+
+/// A number, a timestamp or a duration (both in nanoseconds).
+pub(super) fn integer(value: &[u8]) -> Option<i64> {
+    Some(i64::from_le_bytes(value.try_into().ok()?))
+}

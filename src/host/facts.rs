@@ -1,6 +1,6 @@
 //! What Envoy knows of a request that has ended.
 
-use super::attributes::{bytes, text};
+use super::attributes::{self, bytes, text};
 use super::expression::{self, Expression};
 use crate::attributes::{Facts, Naming, Recording};
 use crate::trace::SpanKind;
@@ -8,7 +8,7 @@ use crate::tracer::Tracer;
 use std::net::SocketAddr;
 
 /// What `xds.listener_direction` is for a listener that the application or a gateway sends through.
-const OUTBOUND: i64 = 2;
+pub(super) const OUTBOUND: i64 = 2;
 
 /// How the addresses of a client's span begin in [`Expressions`]; no address begins so.
 const CLIENT: char = '>';
@@ -142,7 +142,7 @@ impl Attributes {
     fn singly() -> Self {
         let size = |path: &[&str]| bytes(path).map_or(0, |value| size(&value));
         let address = |path: &[&str]| bytes(path).and_then(|value| address(&value));
-        let kind = kind(bytes(&["xds", "listener_direction"]).and_then(|value| number(&value)));
+        let kind = kind(attributes::number(&["xds", "listener_direction"]));
         let of_client = |path: &[&str]| (kind == SpanKind::Client).then(|| address(path)).flatten();
         Self {
             start_time: size(&["request", "time"]),
@@ -173,14 +173,9 @@ fn kind(direction: Option<i64>) -> SpanKind {
     }
 }
 
-/// A number, a timestamp or a duration (both in nanoseconds).
-fn number(value: &[u8]) -> Option<i64> {
-    Some(i64::from_le_bytes(value.try_into().ok()?))
-}
-
 /// A number that cannot be negative.
 fn size(value: &[u8]) -> u64 {
-    number(value).and_then(|number| number.try_into().ok()).unwrap_or_default()
+    attributes::integer(value).and_then(|number| number.try_into().ok()).unwrap_or_default()
 }
 
 /// An IP address with its port; a Unix socket counts as absent.

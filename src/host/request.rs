@@ -5,6 +5,7 @@ use super::attributes::text;
 use super::facts;
 use super::shared::Shared;
 use crate::attributes::Recording;
+use crate::correlation::Ticket;
 use crate::pairs;
 use crate::propagation::Edit;
 use std::rc::Rc;
@@ -27,34 +28,49 @@ pub(super) struct Request {
     /// keep.
     recording: Option<Box<Recording>>,
     has_body: bool,
+    /// Of a request that others may be linked to.
+    ticket: Option<Ticket>,
 }
 
 impl Request {
     pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, recording: None, has_body: true }
+        Self { shared, recording: None, has_body: true, ticket: None }
     }
 
-    /// Its headers are here; whether it is recorded.
+    /// Its headers are here; whether its end is of interest.
     pub(super) fn start(&mut self, has_body: bool) -> bool {
         self.has_body = has_body;
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
-            let started = self.shared.tracer.borrow_mut().start(&headers);
+            let mut tracer = self.shared.tracer.borrow_mut();
+            let (started, ticket) = self.shared.in_flight.start(&mut tracer, &headers);
+            self.ticket = ticket;
             for edit in &started.edits {
                 apply(edit);
             }
             self.recording = started.recording.map(Box::new);
         }
-        self.recording.is_some()
+        self.recording.is_some() || self.ticket.is_some()
     }
 
     /// It has ended.
     pub(super) fn finish(self) {
-        let Self { shared, recording, has_body } = self;
-        let recording = recording.map(|recording| *recording).or_else(|| start_late(&shared));
+        let Self { shared, recording, has_body, ticket } = self;
+        let has_started = ticket.is_some();
+        shared.in_flight.end(ticket);
+        let recording = match recording {
+            Some(recording) => Some(*recording),
+            None if has_started => None,
+            None => start_late(&shared),
+        };
         if let Some(recording) = recording {
             finish(&shared, recording, has_body);
         }
+    }
+
+    /// Nothing more is said of it.
+    pub(super) fn abandon(self) {
+        self.shared.in_flight.end(self.ticket);
     }
 }
 

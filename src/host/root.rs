@@ -4,6 +4,7 @@
 use super::abi::{self, Buffer, CallError, Level, Map};
 use super::compression;
 use super::configuration::{self, InForce};
+use super::in_flight::InFlight;
 use super::metrics::Metrics;
 use super::shared::Shared;
 use crate::config::{Collector, Compression, Protocol, Settings};
@@ -95,7 +96,7 @@ impl Running {
         let tick = settings.batch.interval.min(LONGEST_TICK);
         abi::set_tick_period(tick);
         settings.collector.compression = compression::possible(&settings.collector);
-        let shared = Shared::new(tracer(&settings));
+        let shared = Shared::new(tracer(&settings), InFlight::by(settings.correlation));
         Self {
             shared: Rc::new(shared),
             metrics,
@@ -120,6 +121,7 @@ impl Running {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = abi::now();
+        self.shared.in_flight.tick(now);
         exporter.give_up(now, stats);
         let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {

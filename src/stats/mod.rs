@@ -32,15 +32,19 @@ pub enum Metric {
     ContextsStarted,
     /// Requests that continued one.
     ContextsContinued,
+    /// Requests without a context that were linked to one in flight.
+    ContextsCorrelated,
     /// Requests with a propagation header that could not be read.
     ContextsMalformed,
+    /// Requests that came in while as many as can be were in flight, so that none is linked to them.
+    CorrelationTableFull,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -53,7 +57,9 @@ impl Metric {
         Self::ExportFailures,
         Self::ContextsStarted,
         Self::ContextsContinued,
+        Self::ContextsCorrelated,
         Self::ContextsMalformed,
+        Self::CorrelationTableFull,
         Self::ConfigurationInvalid,
     ];
 
@@ -72,7 +78,9 @@ impl Metric {
             Self::ExportFailures => "meshspan_export_failures",
             Self::ContextsStarted => "meshspan_contexts_started",
             Self::ContextsContinued => "meshspan_contexts_continued",
+            Self::ContextsCorrelated => "meshspan_contexts_correlated",
             Self::ContextsMalformed => "meshspan_contexts_malformed",
+            Self::CorrelationTableFull => "meshspan_correlation_table_full",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

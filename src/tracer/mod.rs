@@ -5,6 +5,7 @@ use crate::attributes::{
     Caps, CustomTags, Facts, Naming, Recording, Resource, Service, ServiceNames,
 };
 use crate::config::{Protocol, Settings};
+use crate::correlation::{Context, Origin};
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
 use crate::sampling::Sampler;
@@ -33,6 +34,8 @@ pub struct Started {
     pub edits: Vec<Edit>,
     /// The span to be, if the request is sampled.
     pub recording: Option<Recording>,
+    /// What the calls that it causes continue.
+    pub context: Context,
 }
 
 impl Tracer {
@@ -66,44 +69,61 @@ impl Tracer {
 
     /// Continues the trace that came in with these lower-case headers, or starts one.
     pub fn start(&mut self, headers: &[(&[u8], &[u8])]) -> Started {
+        self.start_from(headers, || None)
+    }
+
+    /// The same, where without a context that came in the trace of the origin is continued.
+    pub fn start_from(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        origin: impl FnOnce() -> Option<Origin>,
+    ) -> Started {
         let incoming = Incoming::collect(headers.iter().copied());
         let extraction = self.propagator.extract(&incoming);
         if extraction.malformed {
             self.stats.add(Metric::ContextsMalformed, 1);
         }
-        let (parent, came_in) = match extraction.context {
-            Extracted::Context(parent) => (Some(parent), parent.decision),
-            Extracted::Decision(decision) => (None, Some(decision)),
-            Extracted::Nothing => (None, None),
-        };
-        let (trace_id, flags) = match parent {
-            Some(parent) => {
-                self.stats.add(Metric::ContextsContinued, 1);
-                (parent.trace_id, parent.flags)
+        let (parent, came_in, origin) = match extraction.context {
+            Extracted::Context(parent) => (Some(parent), parent.decision, None),
+            Extracted::Decision(decision) => (None, Some(decision), None),
+            Extracted::Nothing => {
+                let origin = origin();
+                (None, origin.as_ref().map(|origin| origin.context.decision), origin)
             }
-            None => {
+        };
+        let (trace_id, parent_id, flags) = match (&parent, &origin) {
+            (Some(parent), _) => {
+                self.stats.add(Metric::ContextsContinued, 1);
+                (parent.trace_id, Some(parent.span_id), parent.flags)
+            }
+            (None, Some(Origin { context, is_parent, .. })) => {
+                self.stats.add(Metric::ContextsCorrelated, 1);
+                (context.trace_id, is_parent.then_some(context.span_id), context.flags)
+            }
+            (None, None) => {
                 self.stats.add(Metric::ContextsStarted, 1);
-                (self.ids.trace_id(), TraceFlags { random: true })
+                (self.ids.trace_id(), None, TraceFlags { random: true })
             }
         };
         let decision = self.sampler.decide(came_in, trace_id);
-        if parent.is_some_and(|parent| self.may_pass(&incoming, &parent, decision)) {
-            return Started { edits: Vec::new(), recording: None };
+        if let Some(parent) = parent
+            && self.may_pass(&incoming, &parent, decision)
+        {
+            let context = Context::of(&parent, decision);
+            return Started { edits: Vec::new(), recording: None, context };
         }
-        let context = TraceContext {
-            trace_id,
-            span_id: self.ids.span_id(),
-            parent_id: parent.map(|parent| parent.span_id),
-            decision: Some(decision),
-            flags,
-        };
+        let span_id = self.ids.span_id();
+        let context =
+            TraceContext { trace_id, span_id, parent_id, decision: Some(decision), flags };
         Started {
             edits: self.propagator.inject(&incoming, &context, decision),
             recording: decision.is_sampled().then(|| {
                 Recording::begin(context, decision, headers, &self.tags, self.caps)
                     .with_trace_state(self.propagator.trace_state(&incoming, &context))
                     .with_links(self.propagator.links(&incoming, &context))
+                    .with_correlation(origin.map(|origin| origin.evidence.name()))
             }),
+            context: Context::of(&context, decision),
         }
     }
 

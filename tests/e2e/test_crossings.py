@@ -39,4 +39,15 @@ TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
 def test_a_request_crosses_the_border_no_more_than_it_must(
     config: dict[str, object], context: dict[str, str], expected: dict[str, int], direction: str
 ) -> None:
-    assert crossings(config, direction, PATH, [*HEADERS.items(), *context.items()]) == {**ALWAYS, **expected}
+    found = crossings(config, direction, PATH, [*HEADERS.items(), *context.items()])
+    # An inbound request is shared with the other workers while it lasts; an outbound one without a
+    # context is looked up among what they share.
+    shared = {"proxy_set_shared_data": 2} if direction == "inbound" else {}
+    looked_up = {"proxy_get_shared_data": 1} if direction == "outbound" and not context else {}
+    assert found == {**ALWAYS, **expected, **shared, **looked_up}
+
+
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+def test_without_correlation_nothing_is_shared(direction: str) -> None:
+    config = {"sampling": 0, "correlation": {"mode": "off"}}
+    assert crossings(config, direction, PATH, [*HEADERS.items()]) == {**ALWAYS, ADDED: 4}

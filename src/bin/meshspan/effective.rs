@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol,
-    SAMPLING_KEYS, Settings, TagSource, name_of, settings,
+    CUSTOM_TAGS_KEYS, Compression, CorrelationMode, Format, MAX_TAG_LENGTH_KEYS, MeshConfig,
+    Overflow, Protocol, SAMPLING_KEYS, Settings, TagSource, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -46,7 +46,7 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
 
 /// The keys that the mesh has no word on.
 fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
-    let Settings { collector, queue, batch, export, .. } = settings;
+    let Settings { collector, queue, batch, export, correlation, .. } = settings;
     let format = |format| name_of(&Format::NAMED, format);
     // Values of headers are left out: they are often credentials.
     let headers = list(collector.headers.iter().map(|(name, _)| name));
@@ -66,6 +66,10 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("batch.maxSpans", batch.max_spans.to_string()),
         ("batch.interval", duration(batch.interval)),
         ("export.maxInFlight", export.max_in_flight.to_string()),
+        ("correlation.mode", name_of(&CorrelationMode::NAMED, &correlation.mode).to_owned()),
+        ("correlation.headers", list(correlation.headers.iter())),
+        ("correlation.maxInFlight", correlation.max_in_flight.to_string()),
+        ("correlation.maxAge", duration(correlation.max_age)),
     ]
 }
 

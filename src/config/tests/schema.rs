@@ -14,11 +14,13 @@ static VALIDATOR: LazyLock<Validator> =
 
 /// What the reader refuses and no schema can: the length of a duration, and keys that are the same in
 /// upper and lower case.
-const BEYOND_SCHEMAS: [&str; 4] = [
+const BEYOND_SCHEMAS: [&str; 6] = [
     r#"{"batch": {"interval": "9ms"}}"#,
     r#"{"collector": {"timeout": "0s"}}"#,
     r#"{"collector": {"timeout": "301s"}}"#,
     r#"{"collector": {"headers": {"A": "1", "a": "2"}}}"#,
+    r#"{"correlation": {"headers": ["a", "A"]}}"#,
+    r#"{"correlation": {"maxAge": "500ms"}}"#,
 ];
 
 /// That the schema takes a configuration where the reader does; text that is no JSON, or has a key
@@ -70,7 +72,7 @@ fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<Stri
 fn the_schema_has_the_keys_that_the_reader_asks_for() {
     let mut found = Vec::new();
     objects(&schema(), &[], &mut found);
-    assert_eq!(found.len(), 14, "{found:?}");
+    assert_eq!(found.len(), 15, "{found:?}");
     for (path, keys) in found {
         // The reader names the keys it knows when it finds one that it does not.
         let wrong = path.iter().rev().fold(json!({"?": 1}), |value, key| json!({key: value}));

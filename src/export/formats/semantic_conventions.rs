@@ -102,6 +102,7 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
     attributes.string_if("envoy.downstream_cluster", request.downstream_cluster.as_deref());
     attributes.string_if("envoy.upstream_cluster", response.upstream_cluster.as_deref());
     attributes.string("envoy.response_flags", &response.flags);
+    attributes.string_if("meshspan.correlation", span.correlation.as_deref());
     attributes.custom(&span.custom_tags);
 }
 

@@ -160,6 +160,7 @@ impl Zipkin {
             tags.set_number("grpc.status_code", status.into());
         }
         tags.set_some("grpc.message", response.grpc_message.as_deref());
+        tags.set_some("meshspan.correlation", span.correlation.as_deref());
         if !span.links.is_empty() {
             tags.set("meshspan.link", &ids_of(&span.links));
         }
