@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mesh import config as configuration
-from mesh.books import Books, dropped, drops, imbalance, send, settled
+from mesh.books import Books, dropped, drops, balanced, send, settled
 from mesh.ecds import Collectors
 from mesh.envoy import wait_for
 from mesh.load import run_load
@@ -227,7 +227,7 @@ def test_a_full_queue_keeps_the_oldest_or_the_newest(
     for number in range(100):
         assert bench.one.request("GET", f"/{number}").status == 200
     wait_for(lambda: bench.stats()["meshspan_spans_sampled"] == 100, what="all sampled")
-    assert (bench.waiting(), imbalance(bench.stats())) == (20, 0)
+    assert balanced(bench.one)["meshspan_queue_spans"] == 20
     add_cluster(bench)
     stats = settled(bench.one, 100, RECOVERY + SLACK)
     assert dropped(stats) == drops(queue_full=80)
@@ -324,8 +324,7 @@ def test_128_mb_of_spans_cost_no_more_memory_than_the_queue_may_take(
     result = run_load(one.port, count, connections=16, requests=requests)
     assert (result.statuses, result.failed) == ({200: count}, 0)
     wait_for(lambda: one.stats()["meshspan_spans_sampled"] == 2000 + count, what="all sampled")
-    stats = one.stats()
-    assert imbalance(stats) == 0
+    stats = balanced(one)
     assert most - 2 * span < stats["meshspan_queue_bytes"] <= most
     assert dropped(stats) == drops(queue_full=count - stats["meshspan_queue_spans"])
     # The bodies: one in the module, and in Envoy one of each request that is under way.

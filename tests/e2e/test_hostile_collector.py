@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mesh.books import Books, dropped, drops, imbalance, send, settled
+from mesh.books import Books, dropped, drops, balanced, send, settled
 from mesh.envoy import wait_for
 from mesh.grpc_receiver import GrpcFaults
 from mesh.hostile_answers import HTTP, answer
@@ -114,7 +114,7 @@ def test_of_an_answer_of_100_mib_envoy_takes_32(protocol: str, proxy: Proxies) -
     send(one, 5)
     wait_for(lambda: one.stats()["meshspan_export_failures"] >= 3, 30, "three failures")
     assert one.envoy.resident() - before <= (32 + 8) * MIB
-    assert (one.stats()["meshspan_queue_spans"], imbalance(one.stats())) == (5, 0)
+    assert balanced(one)["meshspan_queue_spans"] == 5
     one.receiver.faults = Faults()
     stats = settled(one, 10, 30)
     assert (stats["meshspan_spans_exported"], dropped(stats)) == (10, drops())

@@ -50,11 +50,12 @@ class _Call:
 class OtlpGrpcReceiver(OtlpReceiver):
     """Takes TraceService/Export over HTTP/2 without TLS; spans are those of `OtlpReceiver`."""
 
-    async def _start(self, port: int) -> int:
+    async def _start(self) -> None:
         self._connections: set[_Connection] = set()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", port, backlog=1024)
-        return self._server.sockets[0].getsockname()[1]
+        self._server = await loop.create_server(
+            lambda: _Connection(self), "127.0.0.1", self.port, backlog=1024, reuse_port=True
+        )
 
     def stop(self) -> None:
         """Close the port and every connection."""

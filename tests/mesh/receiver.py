@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -136,17 +137,20 @@ class Receiver:
         self._received = _Received()
         self._changed = threading.Condition()
         self._under_way = 0
-        self.port: int = loop.run(self._start(port))
+        # Held without listening, so that no other program is given the port while this is stopped.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._held.bind(("127.0.0.1", port))
+        self.port: int = self._held.getsockname()[1]
+        loop.run(self._start())
 
-    async def _start(self, port: int) -> int:
+    async def _start(self) -> None:
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post(self.path, self._take)
         # A collector that closes idle connections would add cost, and races, of its own.
         self._runner = web.AppRunner(application, keepalive_timeout=3600, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
-        await site.start()
-        return self._runner.addresses[0][1]
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_port=True).start()
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         self._under_way += 1
@@ -230,7 +234,7 @@ class Receiver:
 
     def start_again(self) -> None:
         """Open the same port again after a stop; what came before is remembered."""
-        self._loop.run(self._start(self.port))
+        self._loop.run(self._start())
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

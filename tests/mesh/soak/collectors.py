@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ class FaultyCollectors:
     def __init__(self, loop: BackgroundLoop, folder: Path) -> None:
         self._receivers = (_Http(loop), _Grpc(loop))
         self._discovered = Collectors(folder, HTTP_CLUSTER)
-        self._held: list[socket.socket] = []
+        self._away = False
         self._no_cluster = False
 
     def install(self, config: Config) -> None:
@@ -79,11 +78,7 @@ class FaultyCollectors:
         """Refuse connections."""
         for receiver in self._receivers:
             receiver.stop()
-            # Else another program may be given the port, and take the spans.
-            held = socket.socket()
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(("127.0.0.1", receiver.port))
-            self._held.append(held)
+        self._away = True
 
     def answer(self, **faults: Any) -> None:
         """Treat requests so from now on."""
@@ -98,10 +93,10 @@ class FaultyCollectors:
     def heal(self) -> None:
         """End what is wrong."""
         self.answer()
-        for held, receiver in zip(self._held, self._receivers, strict=False):
-            held.close()
-            receiver.start_again()
-        self._held.clear()
+        if self._away:
+            for receiver in self._receivers:
+                receiver.start_again()
+        self._away = False
         if self._no_cluster:
             self._discovered.add()
         self._no_cluster = False

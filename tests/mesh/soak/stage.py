@@ -19,7 +19,7 @@ from pathlib import Path
 from .. import config as configuration
 from ..background import BackgroundLoop
 from ..bench.rows import HEADERS, PATH
-from ..books import imbalance
+from ..books import balanced, imbalance
 from ..config import Config
 from ..envoy import wait_for
 from ..h2load import H2Load
@@ -196,8 +196,10 @@ class Stage:
         outcome = self.outcome
         if self._one.trapped():
             outcome.faults.append(f"the module trapped, see {self._one.envoy.process.log_path}")
-        outcome.stats = self._one.stats()
-        if imbalance(outcome.stats):
+        try:
+            outcome.stats = balanced(self._one)
+        except TimeoutError:
+            outcome.stats = self._one.stats()
             outcome.faults.append(f"the books do not balance: {outcome.stats}")
         if outcome.plan.collector == "dead":
             self._collectors.heal()
