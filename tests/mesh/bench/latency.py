@@ -1,9 +1,10 @@
 """How much later an answer comes for tracing's sake, with the proxy at half load.
 
 Envoys that trace in different ways, or not at all, get the same requests in turn, many times, at half
-the rate that saturates the slowest of them; a request is sent when its time has come.  What else
-runs on the machine moves all of them, so what is taken is the difference within each turn.
-Times are those of this machine: they are shown, and nothing is promised of them.
+the rate that saturates the slowest of them, at moments of a Poisson process (h2load is up to a
+millisecond late with each, so they come about a tenth slower).  What else runs on the machine moves
+all of them, so what is taken is the difference within each turn.  Times are those of this machine:
+they are shown, and nothing is promised of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import random
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +35,7 @@ from .rows import BODY, INBOUND, OPENTELEMETRY, PATH, ROWS
 NONE = "none"
 KINDS = (NONE, OPENTELEMETRY, "meshspan-100", "meshspan-otlp-100")
 OURS = KINDS[2:]
-TURNS, SECONDS, CONNECTIONS = 60, 1.0, 8
+TURNS, SECONDS, CONNECTIONS = 60, 1.0, 16
 WARMUP = 5000
 QUANTILES = {"p50": 0.5, "p99": 0.99}
 
@@ -129,22 +131,40 @@ def _saturation(port: int, folder: Path, done: Callable[[], None]) -> float:
 
 
 class _OpenLoop:
-    """Requests at a rate, each on time."""
+    """Requests that come when they come, over several connections: a Poisson process of a rate."""
 
     def __init__(self, port: int, rate: float, folder: Path) -> None:
-        self._log = folder / "times"
-        self._count = round(rate * SECONDS)
-        options = [f"--rps={rate / CONNECTIONS:.0f}", f"--log-file={self._log}"]
-        headers = request_headers(INBOUND)
-        self._load = H2Load(port, PATH, headers, folder, connections=CONNECTIONS, options=options)
+        self._connections = [
+            _Connection(port, rate / CONNECTIONS, folder / str(number)) for number in range(CONNECTIONS)
+        ]
 
     def quantiles(self) -> dict[str, float]:
         """Send them for a while; the quantiles of the seconds that an answer took."""
-        self._log.unlink(missing_ok=True)
-        self._load.send(self._count, lambda _: None)
-        # Microseconds are the third field of a line.
-        times = sorted(int(line.split("\t")[2]) for line in self._log.read_text(encoding="ascii").splitlines())
+        with ThreadPoolExecutor(len(self._connections)) as pool:
+            taken = pool.map(_Connection.send, self._connections)
+        times = sorted(time for of_one in taken for time in of_one)
         return {name: times[int(quantile * len(times))] / 1e6 for name, quantile in QUANTILES.items()}
+
+
+class _Connection:
+    def __init__(self, port: int, rate: float, folder: Path) -> None:
+        folder.mkdir()
+        self._rate = rate
+        self._url = f"http://127.0.0.1:{port}{PATH}"
+        self._script, self._log = folder / "script", folder / "times"
+        options = [f"--timing-script-file={self._script}", f"--log-file={self._log}"]
+        self._load = H2Load(port, PATH, request_headers(INBOUND), folder, options=options)
+
+    def send(self) -> list[int]:
+        """The microseconds that each answer took."""
+        due, offset = [], 0.0
+        while (offset := offset + random.expovariate(self._rate)) < SECONDS:
+            due.append(offset)
+        lines = (f"{offset * 1e3:.3f}\t{self._url}\n" for offset in due)
+        self._script.write_text("".join(lines), encoding="ascii")
+        self._log.unlink(missing_ok=True)
+        self._load.send(len(due), lambda _: None)
+        return [int(line.split("\t")[2]) for line in self._log.read_text(encoding="ascii").splitlines()]
 
 
 def latency_table(found: Latencies) -> Table:
