@@ -2,8 +2,10 @@
 
 use super::custom_tags::{CustomTags, HeaderValues};
 use super::{Facts, Resource, Service, ServiceNames, flags, text};
+use crate::sampling::{Reason, Verdict};
 use crate::trace::{
-    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Span, SpanKind, TraceContext,
+    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanKind,
+    TraceContext,
 };
 use std::net::SocketAddr;
 
@@ -24,7 +26,7 @@ pub struct Caps {
 #[derive(Debug)]
 pub struct Recording {
     context: TraceContext,
-    debug: bool,
+    verdict: Verdict,
     trace_state: String,
     links: Vec<Link>,
     request: HttpRequest,
@@ -35,7 +37,7 @@ impl Recording {
     /// Begins the span that `context` names, from the request's lower-case headers.
     pub fn begin(
         context: TraceContext,
-        decision: Decision,
+        verdict: Verdict,
         headers: &[(&[u8], &[u8])],
         tags: &CustomTags,
         caps: Caps,
@@ -53,7 +55,7 @@ impl Recording {
         });
         Self {
             context,
-            debug: decision == Decision::Debug,
+            verdict,
             trace_state: String::new(),
             links: Vec::new(),
             request: HttpRequest {
@@ -87,10 +89,16 @@ impl Recording {
         self.request.grpc.is_some()
     }
 
-    /// Ends the span.
+    /// What decided that it is sampled.
+    pub fn reason(&self) -> Reason {
+        self.verdict.reason
+    }
+
+    /// Ends the span. `rule` is the name of [`Self::reason`].
     pub fn finish<'t>(
         self,
         facts: Facts,
+        rule: &'t str,
         resource: &Resource,
         names: &mut ServiceNames,
         tags: &'t CustomTags,
@@ -111,7 +119,8 @@ impl Recording {
             name: span_name(service.as_ref(), &self.request),
             start_time: facts.start_time,
             duration: facts.duration,
-            debug: self.debug,
+            debug: self.verdict.decision == Decision::Debug,
+            sampling: Sampling { rule, threshold: self.verdict.threshold },
             local: local(facts.kind, resource, facts.local),
             remote: match facts.kind {
                 SpanKind::Server => Endpoint::new("", facts.peer),

@@ -14,9 +14,13 @@ fn context() -> TraceContext {
     }
 }
 
+fn verdict(decision: Decision) -> Verdict {
+    Verdict { decision, threshold: None, reason: Reason::Parent }
+}
+
 fn begin(headers: &[(&str, &[u8])], decision: Decision) -> Recording {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), *value)).collect();
-    Recording::begin(context(), decision, &headers, &CustomTags::default(), CAPS)
+    Recording::begin(context(), verdict(decision), &headers, &CustomTags::default(), CAPS)
 }
 
 fn facts() -> Facts {
@@ -41,7 +45,7 @@ fn facts() -> Facts {
 
 fn finish(recording: Recording, facts: Facts, resource: &Resource) -> Span<'static> {
     static NO_TAGS: std::sync::LazyLock<CustomTags> = std::sync::LazyLock::new(CustomTags::default);
-    recording.finish(facts, resource, &mut ServiceNames::default(), &NO_TAGS, CAPS)
+    recording.finish(facts, "parent", resource, &mut ServiceNames::default(), &NO_TAGS, CAPS)
 }
 
 fn resource() -> Resource {
@@ -165,7 +169,7 @@ fn custom_tags_come_from_the_request_that_began() {
     let tag = CustomTag { name: "account".to_owned(), source: TagSource::Header { name: "x-account-id".to_owned(), default: None } };
     let tags = CustomTags::new(&[tag], 64, |_| None);
     let headers = [(&b"x-account-id"[..], &b"first"[..]), (b"x-account-id", b"second")];
-    let recording = Recording::begin(context(), Decision::Sample, &headers, &tags, CAPS);
-    let span = recording.finish(facts(), &resource(), &mut ServiceNames::default(), &tags, CAPS);
+    let recording = Recording::begin(context(), verdict(Decision::Sample), &headers, &tags, CAPS);
+    let span = recording.finish(facts(), "parent", &resource(), &mut ServiceNames::default(), &tags, CAPS);
     assert_eq!(span.custom_tags, [("account", "first".into())]);
 }

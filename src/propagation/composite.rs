@@ -1,9 +1,9 @@
 //! All formats together: the first valid context wins, and whatever goes out agrees with it.
 
 use super::headers::{Edit, Edits, Header, Incoming};
-use super::{Extracted, b3, b3multi, jaeger, tracecontext, tracestate};
+use super::{Extracted, Value, b3, b3multi, jaeger, tracecontext, tracestate};
 use crate::config::Format;
-use crate::trace::{Decision, Link, TraceContext, TraceId};
+use crate::trace::{Decision, Link, Probability, Threshold, TraceContext, TraceId};
 
 /// Reads and writes contexts in the configured formats.
 #[derive(Clone, Debug)]
@@ -22,6 +22,28 @@ pub struct Extraction {
     pub links: Vec<Link>,
     /// Some format came in that could not be read. It counts as absent.
     pub malformed: bool,
+}
+
+/// What becomes of `tracestate`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceState {
+    /// There is none that belongs to the trace.
+    Absent,
+    /// It goes on as it came in.
+    Untouched,
+    /// This list goes on.
+    Written(String),
+}
+
+impl TraceState {
+    /// The list for the span, or empty.
+    pub fn into_list(self, incoming: &Incoming) -> String {
+        match self {
+            Self::Absent => String::new(),
+            Self::Untouched => tracestate::list(incoming.tracestate()),
+            Self::Written(list) => tracestate::list(&[list.as_bytes()]),
+        }
+    }
 }
 
 impl Propagator {
@@ -68,31 +90,64 @@ impl Propagator {
         incoming: &Incoming,
         context: &TraceContext,
         decision: Decision,
+        trace_state: &TraceState,
     ) -> Vec<Edit> {
         let mut edits = Edits::new(incoming);
+        let mut is_w3c = false;
         for format in Format::ALL {
             let came_in = || format.headers().iter().any(|name| incoming.holds(*name));
             if !self.inject.contains(&format) && !came_in() {
                 continue;
             }
             match format {
-                Format::TraceContext => tracecontext::inject(context, decision, &mut edits),
+                Format::TraceContext => {
+                    is_w3c = true;
+                    tracecontext::inject(context, decision, &mut edits);
+                }
                 Format::B3 => b3::inject(context, decision, &mut edits),
                 Format::B3Multi => b3multi::inject(context, decision, &mut edits),
                 Format::Jaeger => jaeger::inject(context, decision, &mut edits),
             }
         }
-        if !tracestate_belongs_to(context, incoming) {
-            edits.clear(Header::Tracestate);
+        match trace_state {
+            TraceState::Untouched => {}
+            // It goes with `traceparent` alone.
+            TraceState::Written(list) if is_w3c => {
+                edits.set(Header::Tracestate, Value::long(list.clone()));
+            }
+            TraceState::Written(_) | TraceState::Absent => edits.clear(Header::Tracestate),
         }
         edits.list
     }
 
-    /// The `tracestate` that goes on with this context, or empty.
-    pub fn trace_state(&self, incoming: &Incoming, context: &TraceContext) -> String {
+    /// What the `tracestate` that came in with this context says on sampling.
+    pub fn probability(&self, incoming: &Incoming, context: &TraceContext) -> Probability {
         match tracestate_belongs_to(context, incoming) {
-            true => tracestate::list(incoming.tracestate()),
-            false => String::new(),
+            true => tracestate::probability(incoming.tracestate()),
+            false => Probability::default(),
+        }
+    }
+
+    /// The `tracestate` that goes on with this context. Of a sampled one it says the threshold; of
+    /// one that is not, nobody asks.
+    pub fn trace_state(
+        &self,
+        incoming: &Incoming,
+        context: &TraceContext,
+        decision: Decision,
+        threshold: Option<Threshold>,
+    ) -> TraceState {
+        let belongs = tracestate_belongs_to(context, incoming);
+        let lines = if belongs { incoming.tracestate() } else { &[] };
+        let says_it = || tracestate::probability(lines).threshold == threshold;
+        let is_untouched = !decision.is_sampled() || says_it();
+        match (belongs, is_untouched) {
+            (true, true) => TraceState::Untouched,
+            (false, true) => TraceState::Absent,
+            (_, false) => match tracestate::with_threshold(lines, threshold) {
+                empty if empty.is_empty() => TraceState::Absent,
+                list => TraceState::Written(list),
+            },
         }
     }
 }

@@ -9,7 +9,7 @@ mod tracecontext;
 mod tracestate;
 mod value;
 
-pub use composite::{Extraction, Propagator};
+pub use composite::{Extraction, Propagator, TraceState};
 pub use headers::{Edit, Header, Incoming};
 pub use value::Value;
 

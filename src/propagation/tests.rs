@@ -1,5 +1,7 @@
 use super::*;
-use crate::trace::{SpanId, TraceFlags, TraceId, sample};
+use crate::trace::{SpanId, Threshold, TraceFlags, TraceId, sample};
+
+mod tracestate;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SHORT_TRACE: &str = "a3ce929d0e0e4736";
@@ -209,63 +211,6 @@ fn jaeger_reads_ids_without_leading_zeros_and_percent_encoding() {
     );
 }
 
-#[test]
-fn a_span_keeps_tracestate_as_one_list_of_the_members_that_fit() {
-    let member = |key: char| format!("{key}={}", "v".repeat(253));
-    let (a, b) = (member('a'), member('b'));
-    let two = format!("{a},{b}");
-    for (name, lines, expected) in [
-        ("one member", vec!["a=1"], "a=1"),
-        ("lines, white space and empty members", vec![" a=1\t,,b=2,", "c= 3"], "a=1,b=2,c= 3"),
-        ("two members of 511 bytes in all", vec![two.as_str()], two.as_str()),
-        ("a third that does not fit", vec![two.as_str(), "c=1"], two.as_str()),
-        ("nothing after one that does not fit", vec![a.as_str(), "k=1234", b.as_str(), "c=1"], &format!("{a},k=1234")),
-    ] {
-        let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
-        assert_eq!(tracestate::list(&lines), expected, "{name}");
-    }
-}
-
-#[test]
-fn tracestate_is_valid_only_as_the_specification_says() {
-    let long_key = format!("{}=1", "k".repeat(256));
-    let too_long_key = format!("{}=1", "k".repeat(257));
-    let long_value = format!("k={}", "v".repeat(256));
-    let too_long_value = format!("k={}", "v".repeat(257));
-    let members = |count: usize| -> String { (0..count).map(|n| format!("k{n}=v,")).collect() };
-    let (full, too_full) = (members(32), members(33));
-    for (name, lines, expected) in [
-        ("one member", vec!["congo=t61rcWkgMzE"], true),
-        ("two lines are one list", vec!["a=1", "b=2,c=3"], true),
-        ("white space around members", vec![" a=1 \t, \t b=2"], true),
-        ("empty members", vec!["a=1,,b=2,"], true),
-        ("an empty line beside another", vec!["", "a=1"], true),
-        ("the same key twice", vec!["a=1,a=2"], true),
-        ("every character of a value", vec!["a=! ~\"#+-<>@"], true),
-        ("tenant keys", vec!["0a_-*/@b=1"], true),
-        ("32 members", vec![full.as_str()], true),
-        ("a key of 256", vec![long_key.as_str()], true),
-        ("a value of 256", vec![long_value.as_str()], true),
-        ("nothing", vec![""], false),
-        ("33 members", vec![too_full.as_str()], false),
-        ("a key of 257", vec![too_long_key.as_str()], false),
-        ("a value of 257", vec![too_long_value.as_str()], false),
-        ("an upper-case key", vec!["FOO=1"], false),
-        ("a key that begins with @", vec!["@foo=1,bar=2"], false),
-        ("a key with a dot", vec!["foo.bar=1"], false),
-        ("a space after the key", vec!["foo =1"], false),
-        ("an empty value", vec!["foo=,bar=3"], false),
-        ("an empty key", vec!["=1"], false),
-        ("no equals sign", vec!["foo"], false),
-        ("two equals signs", vec!["foo=bar=baz"], false),
-        ("a control character", vec!["foo=\u{1}"], false),
-        ("a byte that is not ASCII", vec!["foo=é"], false),
-    ] {
-        let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
-        assert_eq!(tracestate::is_valid(&lines), expected, "{name}");
-    }
-}
-
 fn propagator(extract: &[Format], inject: &[Format]) -> Propagator {
     Propagator::new(extract.to_vec(), inject.to_vec())
 }
@@ -357,10 +302,15 @@ fn apply(headers: &Headers, edits: &[Edit]) -> Headers {
     after
 }
 
+fn edits(inject: &[Format], headers: &Headers, context: &TraceContext, decision: Decision, threshold: Option<Threshold>) -> Vec<Edit> {
+    let (propagator, incoming) = (propagator(&ORDER, inject), incoming(headers));
+    let trace_state = propagator.trace_state(&incoming, context, decision, threshold);
+    propagator.inject(&incoming, context, decision, &trace_state)
+}
+
 fn after(inject: &[Format], lines: &str, context: &TraceContext, decision: Decision) -> Headers {
     let headers = headers(lines);
-    let edits = propagator(&ORDER, inject).inject(&incoming(&headers), context, decision);
-    apply(&headers, &edits)
+    apply(&headers, &edits(inject, &headers, context, decision, None))
 }
 
 #[test]
@@ -436,7 +386,7 @@ fn what_goes_out_agrees_in_every_format_and_nothing_stays_stale() {
 #[test]
 fn a_header_that_already_says_it_is_not_touched() {
     let headers = headers("traceparent: 00-TRACE-SPAN-01");
-    let edits = propagator(&ORDER, &[Format::TraceContext]).inject(&incoming(&headers), &context(None), Decision::Sample);
+    let edits = edits(&[Format::TraceContext], &headers, &context(None), Decision::Sample, None);
     assert_eq!(edits, []);
 }
 
@@ -482,7 +432,8 @@ fn random_bytes_never_panic_and_never_survive() {
         let incoming = Incoming::collect(values.iter().map(|(header, value)| (header.name().as_bytes(), value.as_slice())));
         let propagator = propagator(&ORDER, &[Format::TraceContext]);
         propagator.extract(&incoming);
-        let edits = propagator.inject(&incoming, &context(None), Decision::Sample);
+        let trace_state = propagator.trace_state(&incoming, &context(None), Decision::Sample, None);
+        let edits = propagator.inject(&incoming, &context(None), Decision::Sample, &trace_state);
         for (header, _) in &values {
             assert!(
                 edits.iter().any(|edit| matches!(

@@ -2,19 +2,24 @@
 
 use core::fmt;
 
-/// The longest: B3 in one header and Jaeger's, with ids of full length.
+/// The longest that is kept in place: B3 in one header and Jaeger's, with ids of full length.
 const MAX: usize = 68;
 
-/// A header's value, in place: several to a request would be an allocation each.
-#[derive(Clone, Copy)]
-pub struct Value {
-    bytes: [u8; MAX],
-    length: usize,
+/// A header's value.
+#[derive(Clone)]
+pub struct Value(Kept);
+
+#[derive(Clone)]
+enum Kept {
+    /// In place: several to a request would be an allocation each.
+    Here { bytes: [u8; MAX], length: usize },
+    /// A `tracestate` is as long as it came in.
+    Elsewhere(String),
 }
 
 impl Value {
     /// Nothing yet.
-    pub(super) const EMPTY: Self = Self { bytes: [0; MAX], length: 0 };
+    pub(super) const EMPTY: Self = Self(Kept::Here { bytes: [0; MAX], length: 0 });
 
     /// A text that is known beforehand, of ASCII.
     pub(super) fn of<const N: usize>(text: &[u8; N]) -> Self {
@@ -23,30 +28,40 @@ impl Value {
         value
     }
 
+    /// A text of any length.
+    pub(super) fn long(text: String) -> Self {
+        Self(Kept::Elsewhere(text))
+    }
+
     /// Appends ASCII. What has no room is left out, which no format comes to.
     pub(super) fn push<const N: usize>(&mut self, text: &[u8; N]) {
-        let room = self.bytes.get_mut(self.length..).and_then(<[u8]>::first_chunk_mut);
+        let Kept::Here { bytes, length } = &mut self.0 else { return };
+        let room = bytes.get_mut(*length..).and_then(<[u8]>::first_chunk_mut);
         if let Some(room) = room {
             *room = *text;
-            self.length += N;
+            *length += N;
         }
     }
 
     /// Whether this is what came in. The C library's comparison looks at each byte by itself.
     pub(super) fn is(&self, incoming: &[u8]) -> bool {
-        let (ours, rest) = self.as_bytes().as_chunks::<8>();
+        let value = self.as_bytes();
+        let (ours, rest) = value.as_chunks::<8>();
         let (theirs, other_rest) = incoming.as_chunks::<8>();
         let is_same = |(one, other): (&[u8; 8], &[u8; 8])| {
             u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other)
         };
-        self.length == incoming.len()
+        value.len() == incoming.len()
             && ours.iter().zip(theirs).all(is_same)
             && rest.iter().eq(other_rest)
     }
 
     /// The value.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        match &self.0 {
+            Kept::Here { bytes, length } => bytes.get(..*length).unwrap_or_default(),
+            Kept::Elsewhere(text) => text.as_bytes(),
+        }
     }
 }
 

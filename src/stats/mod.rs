@@ -34,13 +34,15 @@ pub enum Metric {
     ContextsContinued,
     /// Requests with a propagation header that could not be read.
     ContextsMalformed,
+    /// Sampling thresholds that contradicted the decision that they came with.
+    ThresholdsErased,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -54,6 +56,7 @@ impl Metric {
         Self::ContextsStarted,
         Self::ContextsContinued,
         Self::ContextsMalformed,
+        Self::ThresholdsErased,
         Self::ConfigurationInvalid,
     ];
 
@@ -73,6 +76,7 @@ impl Metric {
             Self::ContextsStarted => "meshspan_contexts_started",
             Self::ContextsContinued => "meshspan_contexts_continued",
             Self::ContextsMalformed => "meshspan_contexts_malformed",
+            Self::ThresholdsErased => "meshspan_thresholds_erased",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

@@ -4,6 +4,7 @@
 
 use core::num::{NonZeroU64, NonZeroU128};
 
+use super::Randomness;
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -39,9 +40,8 @@ impl TraceId {
     }
 
     /// The lowest 56 bits, which OpenTelemetry's samplers take for random.
-    /// <https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/>
-    pub fn randomness(self) -> u64 {
-        (self.value() as u64) & ((1 << 56) - 1)
+    pub fn randomness(self) -> Randomness {
+        Randomness::new(self.value() as u64)
     }
 
     /// 32 lower-case hex digits, in halves.
@@ -73,7 +73,7 @@ impl SpanId {
 }
 
 /// The number that 16 lower-case hex digits say; nothing where any of them is another byte.
-fn number_of(digits: [u8; 16]) -> Option<u64> {
+pub(super) fn number_of(digits: [u8; 16]) -> Option<u64> {
     let number = digits.as_chunks().0.iter().fold(0, |number, eight| {
         number << 32 | u64::from(nibbles_together(u64::from_be_bytes(*eight)))
     });
@@ -82,7 +82,7 @@ fn number_of(digits: [u8; 16]) -> Option<u64> {
 
 /// 16 lower-case hex digits. Eight at once take a fifth of the instructions of one by one, and an
 /// unsampled request has nearly two hundred of them.
-fn digits_of(number: u64) -> [u8; 16] {
+pub(super) fn digits_of(number: u64) -> [u8; 16] {
     let mut digits = [b'0'; 16];
     let halves = [(number >> 32) as u32, number as u32];
     for (eight, half) in digits.as_chunks_mut().0.iter_mut().zip(halves) {

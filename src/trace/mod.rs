@@ -2,6 +2,7 @@
 
 mod context;
 mod id;
+mod probability;
 mod span;
 
 #[cfg(test)]
@@ -9,4 +10,7 @@ pub(crate) mod sample;
 
 pub use context::{Decision, TraceContext, TraceFlags};
 pub use id::{IdGenerator, SpanId, TraceId};
-pub use span::{Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Span, SpanKind, Tag};
+pub use probability::{Probability, Randomness, Threshold};
+pub use span::{
+    Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanKind, Tag,
+};

@@ -1,8 +1,8 @@
 //! Spans for the tests of other stations.
 
 use super::{
-    Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Span, SpanId, SpanKind, TraceFlags,
-    TraceId,
+    Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanId, SpanKind,
+    Threshold, TraceFlags, TraceId,
 };
 
 /// A plain span: what every request has, and little more.
@@ -19,6 +19,7 @@ pub(crate) fn span(kind: SpanKind) -> Span<'static> {
         start_time: 1_700_000_000_123_456_789,
         duration: 1_999_999,
         debug: false,
+        sampling: Sampling { rule: "percent", threshold: Some(Threshold::new(1 << 55)) },
         local: Endpoint { service_name: "a.b".to_owned(), ip: "10.0.0.1".parse().ok(), port: None },
         remote: Endpoint {
             service_name: "c.d".to_owned(),

@@ -1,6 +1,6 @@
 //! A finished span, as the encoders take it.
 
-use super::{SpanId, TraceFlags, TraceId};
+use super::{SpanId, Threshold, TraceFlags, TraceId};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
@@ -119,6 +119,15 @@ pub struct Link {
 /// One recorded fact of the operator's choice: a name and a value within its cap.
 pub type Tag<'a> = (&'a str, Cow<'a, str>);
 
+/// How it came that the span is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sampling<'a> {
+    /// `sampling.rule`: what decided.
+    pub rule: &'a str,
+    /// `sampling.probability`, where it is known.
+    pub threshold: Option<Threshold>,
+}
+
 /// A finished span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
@@ -130,7 +139,7 @@ pub struct Span<'a> {
     pub parent_id: Option<SpanId>,
     /// Its own trace flags; that it is sampled goes without saying.
     pub flags: TraceFlags,
-    /// The W3C `tracestate` that came in and went on, or empty.
+    /// The W3C `tracestate` that went on, or empty.
     pub trace_state: String,
     /// Spans of other traces that came in with the request, each trace once.
     pub links: Vec<Link>,
@@ -144,6 +153,8 @@ pub struct Span<'a> {
     pub duration: u64,
     /// Recorded past every limit.
     pub debug: bool,
+    /// How it came that it is there.
+    pub sampling: Sampling<'a>,
     /// This proxy's side.
     pub local: Endpoint,
     /// The other side.

@@ -7,9 +7,9 @@ use crate::attributes::{
 use crate::config::{Protocol, Settings};
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
-use crate::sampling::Sampler;
+use crate::sampling::{Sampler, Verdict};
 use crate::stats::{Metric, Stats};
-use crate::trace::{Decision, IdGenerator, TraceContext, TraceFlags};
+use crate::trace::{Decision, IdGenerator, Probability, TraceContext, TraceFlags, TraceId};
 
 /// Everything that the requests of one worker and configuration share.
 pub struct Tracer {
@@ -90,7 +90,8 @@ impl Tracer {
                 (self.ids.trace_id(), TraceFlags { random: true })
             }
         };
-        let decision = self.sampler.decide(came_in, trace_id);
+        let verdict = self.decide(&incoming, parent.as_ref(), came_in, trace_id);
+        let decision = verdict.decision;
         if let Some(edits) = parent.and_then(|parent| self.pass(&incoming, &parent, decision)) {
             return Started { edits, recording: None };
         }
@@ -101,14 +102,38 @@ impl Tracer {
             decision: Some(decision),
             flags,
         };
+        let threshold = verdict.threshold;
+        let trace_state = self.propagator.trace_state(&incoming, &context, decision, threshold);
         Started {
-            edits: self.propagator.inject(&incoming, &context, decision),
+            edits: self.propagator.inject(&incoming, &context, decision, &trace_state),
             recording: decision.is_sampled().then(|| {
-                Recording::begin(context, decision, headers, &self.tags, self.caps)
-                    .with_trace_state(self.propagator.trace_state(&incoming, &context))
+                Recording::begin(context, verdict, headers, &self.tags, self.caps)
+                    .with_trace_state(trace_state.into_list(&incoming))
                     .with_links(extraction.links)
             }),
         }
+    }
+
+    /// The decision that came in with `parent` or alone, or one of our own.
+    fn decide(
+        &mut self,
+        incoming: &Incoming,
+        parent: Option<&TraceContext>,
+        came_in: Option<Decision>,
+        trace_id: TraceId,
+    ) -> Verdict {
+        let parent = parent.filter(|_| came_in != Some(Decision::Drop));
+        let probability = parent
+            .map_or_else(Probability::default, |it| self.propagator.probability(incoming, it));
+        let randomness = probability.randomness.unwrap_or_else(|| trace_id.randomness());
+        let Some(decision) = came_in else {
+            return self.sampler.decide(randomness);
+        };
+        let verdict = Verdict::of_parent(decision, probability, randomness);
+        if decision.is_sampled() && verdict.threshold != probability.threshold {
+            self.stats.add(Metric::ThresholdsErased, 1);
+        }
+        verdict
     }
 
     /// What is left to change where a context may go on as it came in, ids and all: nothing is
@@ -125,7 +150,8 @@ impl Tracer {
         if decision.is_sampled() || self.exports_unsampled {
             return None;
         }
-        let edits = self.propagator.inject(incoming, parent, decision);
+        let trace_state = self.propagator.trace_state(incoming, parent, decision, None);
+        let edits = self.propagator.inject(incoming, parent, decision, &trace_state);
         (edits.is_empty() || !parent.flags.random).then_some(edits)
     }
 
@@ -136,7 +162,9 @@ impl Tracer {
 
     /// Ends a sampled request.
     pub fn finish(&mut self, recording: Recording, facts: Facts) {
-        let span = recording.finish(facts, &self.resource, &mut self.names, &self.tags, self.caps);
+        let Self { resource, names, tags, caps, .. } = self;
+        let rule = recording.reason().name();
+        let span = recording.finish(facts, rule, resource, names, tags, *caps);
         self.exporter.push(&span, &mut self.stats);
     }
 }

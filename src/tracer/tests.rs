@@ -203,20 +203,31 @@ fn the_exported_span_is_the_one_that_the_headers_named() {
     ]));
     let span_id = written(&started, "x-b3-spanid").unwrap();
     tracer.finish(started.recording.unwrap(), facts());
-    let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
-    let spans: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(spans[0]["id"], span_id);
-    assert_eq!(spans[0]["parentId"], "00f067aa0ba902b7");
-    assert_eq!(spans[0]["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
-    assert_eq!(spans[0]["kind"], "SERVER");
+    let span = span(&mut tracer);
+    assert_eq!(span["id"], span_id);
+    assert_eq!(span["parentId"], "00f067aa0ba902b7");
+    assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(span["kind"], "SERVER");
 }
 
 #[test]
 fn a_span_for_otlp_has_the_trace_state_that_went_on() {
     for (name, traceparent, tracestate, expected) in [
-        ("kept", TRACEPARENT, "a=1", Some("a=1")),
-        ("malformed", TRACEPARENT, "A=1", None),
-        ("of no trace", "00-0", "a=1", None),
+        ("kept", TRACEPARENT, "a=1", "a=1"),
+        ("malformed", TRACEPARENT, "A=1", ""),
+        ("of no trace", "00-0", "a=1", "ot=th:0"),
+        (
+            "a threshold that agrees",
+            TRACEPARENT,
+            "a=1,ot=rv:80000000000000;th:8",
+            "a=1,ot=rv:80000000000000;th:8",
+        ),
+        (
+            "a threshold that does not",
+            TRACEPARENT,
+            "a=1,ot=rv:7fffffffffffff;th:8",
+            "ot=rv:7fffffffffffff,a=1",
+        ),
     ] {
         let mut tracer = tracer(
             r#"{"sampling": 100, "batch": {"interval": "10ms"}, "collector": {"protocol": "http/protobuf"}}"#,
@@ -228,7 +239,51 @@ fn a_span_for_otlp_has_the_trace_state_that_went_on() {
         let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
         let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
         let span = &request.resource_spans[0].scope_spans[0].spans[0];
-        assert_eq!(span.trace_state, expected.unwrap_or_default(), "{name}");
+        assert_eq!(span.trace_state, expected, "{name}");
+    }
+}
+
+/// The one span that waits, as Zipkin has it.
+fn span(tracer: &mut Tracer) -> Value {
+    let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
+    let spans: Value = serde_json::from_slice(&body).unwrap();
+    spans[0].clone()
+}
+
+#[test]
+fn a_span_says_what_decided_and_how_likely_that_was() {
+    let traceparent = format!("traceparent: {TRACEPARENT}-01\n");
+    for (name, lines, rule, probability) in [
+        ("a new trace", String::new(), "percent", Some("1")),
+        ("ids without a decision", format!("b3: {}", &TRACEPARENT[3..]), "percent", Some("1")),
+        ("a decision that came in", traceparent.clone(), "parent", None),
+        ("with its threshold", format!("{traceparent}tracestate: ot=th:c"), "parent", Some("0.25")),
+        (
+            "with one that it contradicts",
+            format!("{traceparent}tracestate: ot=th:ff"),
+            "parent",
+            None,
+        ),
+        ("a decision alone", "b3: 1".to_owned(), "parent", None),
+        ("debug", "b3: d".to_owned(), "debug", None),
+    ] {
+        let mut tracer = tracer(r#"{"sampling": 100, "batch": {"interval": "10ms"}}"#);
+        let pairs: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
+        let started = tracer.start(&headers(&pairs));
+        tracer.finish(started.recording.unwrap(), facts());
+        let tags = span(&mut tracer)["tags"].clone();
+        assert_eq!(tags["sampling.rule"], rule, "{name}");
+        assert_eq!(tags["sampling.probability"].as_str(), probability, "{name}");
+        let erased = told(&mut tracer).contains(&(Metric::ThresholdsErased, 1));
+        assert_eq!(erased, name == "with one that it contradicts", "{name}");
+    }
+}
+
+#[test]
+fn a_new_trace_says_its_threshold_only_if_it_is_sampled() {
+    for (sampling, expected) in [(0, None), (100, Some("ot=th:0"))] {
+        let started = tracer(&format!(r#"{{"sampling": {sampling}}}"#)).start(&headers(&[]));
+        assert_eq!(written(&started, "tracestate").as_deref(), expected);
     }
 }
 
@@ -237,9 +292,7 @@ fn debug_reaches_the_span() {
     let mut tracer = tracer(r#"{"sampling": 0}"#);
     let started = tracer.start(&headers(&[("b3", "d")]));
     tracer.finish(started.recording.unwrap(), facts());
-    let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
-    let spans: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(spans[0]["debug"], true);
+    assert_eq!(span(&mut tracer)["debug"], true);
 }
 
 #[test]

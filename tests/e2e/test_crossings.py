@@ -25,7 +25,7 @@ TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
 @pytest.mark.parametrize(
     ("config", "context", "expected"),
     [
-        pytest.param({"sampling": 100, **TAG}, {}, {**SAMPLED, ADDED: 4}, id="sampled"),
+        pytest.param({"sampling": 100, **TAG}, {}, {**SAMPLED, ADDED: 5}, id="sampled"),
         pytest.param({"sampling": 0, **TAG}, {}, {ADDED: 4}, id="not sampled"),
         pytest.param(
             {"sampling": 0, "propagation": {"inject": ["tracecontext"]}}, {}, {ADDED: 1}, id="one format goes out"

@@ -77,7 +77,7 @@ class Case:
 
 BOTH = ("inbound", "outbound")
 NO_ERROR: Attributes = {"error.type": None}
-ROOT = {"parentId": None, "flags": 0x103, "traceState": "", "links": []}
+ROOT = {"parentId": None, "flags": 0x103, "traceState": "ot=th:0", "links": []}
 CHILD = {"parentId": PARENT_ID, "traceId": TRACE_ID}
 
 
@@ -222,7 +222,24 @@ CASES = [
         headers=(TRACEPARENT, ("tracestate", "A=1")),
         span={**CHILD, "flags": 0x301, "traceState": ""},
     ),
-    Case("tracestate_without_context", headers=(("tracestate", "a=1"),), span=ROOT),
+    Case(
+        "a_threshold",
+        headers=(TRACEPARENT, ("tracestate", "a=1,ot=th:c;rv:d0000000000000")),
+        expected={"sampling.rule": "parent", "sampling.probability": 0.25},
+        span={"traceState": "a=1,ot=th:c;rv:d0000000000000"},
+    ),
+    Case(
+        "a_threshold_that_would_not_have_sampled",
+        headers=(TRACEPARENT, ("tracestate", "a=1,ot=th:c;rv:b0000000000000")),
+        expected={"sampling.rule": "parent", "sampling.probability": None},
+        span={"traceState": "ot=rv:b0000000000000,a=1"},
+    ),
+    Case(
+        "tracestate_without_context",
+        headers=(("tracestate", "a=1"),),
+        expected={"sampling.rule": "percent", "sampling.probability": 1.0},
+        span=ROOT,
+    ),
     Case(
         "another_trace_came_in",
         headers=(TRACEPARENT, ("b3", f"{OTHER_TRACE_ID}-{PARENT_ID}-1"), ("uber-trace-id", "1f:2:0:1")),

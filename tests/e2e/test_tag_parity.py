@@ -205,6 +205,12 @@ DIFFERENCES = [
     Difference("localEndpoint", "*", _at("10.244.1.11"), "the pod's address, not any of the machine's; no port 0"),
     Difference("localEndpoint", "bare/*", _at("127.0.0.1"), "the address that was called, where Istio tells none"),
     Difference("remoteEndpoint", "*", _native_has_none, "Zipkin draws its dependency graph from it"),
+    Difference("tags.sampling.rule", "*", _native_has_none, "Envoy's tracer does not say what decided"),
+    *(
+        Difference("tags.sampling.probability", f"*/{case.name}", _native_has_none, "nor how likely that was")
+        for case in CASES
+        if case.name != "continued"
+    ),
     Difference("tags.guid:x-request-id", "*", _same_but_decision, "Envoy's tracer writes its decision into the id"),
     Difference("tags.guid:x-request-id", "*/request_id_made_by_envoy", lambda a, b: len(a) == len(b) == 36, "random"),
     *(Difference("name", f"*/{case}", _authority_and_service, _NAMED_ALIKE) for case in _NO_DECORATOR),

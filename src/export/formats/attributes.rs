@@ -14,6 +14,7 @@ mod field {
     pub mod any_value {
         pub const STRING: u32 = 1;
         pub const INT: u32 = 3;
+        pub const DOUBLE: u32 = 4;
         pub const ARRAY: u32 = 5;
     }
     pub mod array_value {
@@ -52,6 +53,14 @@ impl Attributes<'_> {
             let any = 1 + varint_size(value);
             self.begin(key, any);
             self.message.varint(field::any_value::INT, value);
+        }
+    }
+
+    /// A number.
+    pub(super) fn double(&mut self, key: &str, value: f64) {
+        if !self.leaves_out(key, "0") {
+            self.begin(key, 1 + size_of::<f64>());
+            self.message.fixed64(field::any_value::DOUBLE, value.to_bits());
         }
     }
 

@@ -18,6 +18,7 @@ pub(in crate::export::formats) fn attributes(
     let value = |value: &AnyValue| match value.value.as_ref().unwrap() {
         Value::StringValue(text) => json!(text),
         Value::IntValue(number) => json!(number),
+        Value::DoubleValue(number) => json!(number),
         Value::ArrayValue(array) => {
             let texts = array.values.iter().map(|value| match value.value.as_ref().unwrap() {
                 Value::StringValue(text) => json!(text),

@@ -22,7 +22,7 @@ impl Message {
         self.raw_varint(value);
     }
 
-    /// `fixed64`.
+    /// `fixed64`, or the bits of a `double`.
     pub(in crate::export) fn fixed64(&mut self, field: u32, value: u64) {
         self.tag(field, FIXED64);
         self.0.extend(&value.to_le_bytes());

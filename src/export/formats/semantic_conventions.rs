@@ -102,6 +102,10 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
     attributes.string_if("envoy.downstream_cluster", request.downstream_cluster.as_deref());
     attributes.string_if("envoy.upstream_cluster", response.upstream_cluster.as_deref());
     attributes.string("envoy.response_flags", &response.flags);
+    attributes.string("sampling.rule", span.sampling.rule);
+    if let Some(threshold) = span.sampling.threshold {
+        attributes.double("sampling.probability", threshold.probability_as_f64());
+    }
     attributes.custom(&span.custom_tags);
 }
 

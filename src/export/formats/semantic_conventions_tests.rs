@@ -25,6 +25,8 @@ fn a_servers_span_has_the_attributes_of_the_conventions() {
         "http.request.body.size": 0,
         "http.response.body.size": 300,
         "http.response.status_code": 200,
+        "sampling.rule": "percent",
+        "sampling.probability": 0.5,
     });
     assert_eq!(serde_json::Value::Object(attributes_of(&span(SpanKind::Server))), expected);
 }

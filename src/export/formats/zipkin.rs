@@ -165,6 +165,10 @@ impl Zipkin {
             tags.set_number("grpc.status_code", status.into());
         }
         tags.set_some("grpc.message", response.grpc_message.as_deref());
+        tags.set("sampling.rule", span.sampling.rule);
+        if let Some(threshold) = span.sampling.threshold {
+            tags.set("sampling.probability", &threshold.probability());
+        }
         if !span.links.is_empty() {
             tags.set("meshspan.link", &ids_of(&span.links));
         }

@@ -39,6 +39,8 @@ fn a_span_is_zipkin_v2_json() {
             "component": "proxy",
             "http.status_code": "200",
             "response_flags": "-",
+            "sampling.rule": "percent",
+            "sampling.probability": "0.5",
         },
     });
     assert_eq!(encode(&span()), expected);
