@@ -4,7 +4,8 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use meshspan::attributes::{Facts, Istio, Naming, Resource};
-use meshspan::config::{MeshConfig, PluginConfig, Settings, settings};
+use meshspan::config::{Attribute, MeshConfig, PluginConfig, Settings, settings};
+use meshspan::sampling::Surroundings;
 use meshspan::trace::SpanKind;
 use meshspan::tracer::Tracer;
 use std::hint::black_box;
@@ -27,6 +28,12 @@ const HEADERS: [(&str, &str); 13] = [
 ];
 
 struct Route;
+
+impl Surroundings for Route {
+    fn attribute(&self, _: Attribute) -> Vec<u8> {
+        Vec::new()
+    }
+}
 
 impl Naming for Route {
     fn virtual_host(&self) -> Option<String> {
@@ -98,7 +105,7 @@ fn start(c: &mut Criterion) {
             .collect();
         let mut tracer = tracer("zipkin");
         c.bench_function(&format!("start, {name}"), |b| {
-            b.iter(|| tracer.start(black_box(&headers)))
+            b.iter(|| tracer.start(black_box(&headers), &Route))
         });
     }
 }
@@ -110,7 +117,7 @@ fn finish(c: &mut Criterion) {
         let mut tracer = tracer(protocol);
         c.bench_function(&format!("start and finish, {protocol}"), |b| {
             b.iter(|| {
-                if let Some(recording) = tracer.start(black_box(&headers)).recording {
+                if let Some(recording) = tracer.start(black_box(&headers), &Route).recording {
                     let facts = facts(&mut tracer);
                     tracer.finish(recording, facts);
                 }

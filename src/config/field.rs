@@ -62,6 +62,14 @@ impl<'a> Field<'a> {
         self.path.text()
     }
 
+    /// The last key of that path, unless it is none.
+    pub(super) fn key(&self) -> &'a str {
+        match self.path {
+            Path::Key(_, key) => key,
+            Path::Root(_) | Path::Item(..) => "",
+        }
+    }
+
     /// That this is not `kind`, and what it is instead.
     pub(super) fn is_not(&self, kind: &str) -> ConfigError {
         ConfigError::is_not(&self.path(), &self.shown(), kind)
@@ -103,10 +111,17 @@ impl<'a> Field<'a> {
         Ok(entries)
     }
 
-    /// The items of an array, each with its index in the path.
-    pub(super) fn items(&self) -> Result<impl Iterator<Item = Field<'_>>, ConfigError> {
-        let Value::Array(items) = self.value else {
-            return Err(self.is_not("an array"));
+    /// The items of an array of so many, each with its index in the path.
+    pub(super) fn items(
+        &self,
+        count: RangeInclusive<usize>,
+    ) -> Result<impl Iterator<Item = Field<'_>>, ConfigError> {
+        let items = match self.value {
+            Value::Array(items) if count.contains(&items.len()) => items,
+            _ => {
+                let (least, most) = count.into_inner();
+                return Err(self.is_not(&format!("an array of {least} to {most} entries")));
+            }
         };
         Ok(items.iter().enumerate().map(|(index, value)| {
             let path = Path::Item(&self.path, index);
@@ -138,6 +153,19 @@ impl<'a> Field<'a> {
         match text.bytes().all(|b| b.is_ascii_graphic()) {
             true => Ok(text),
             false => Err(self.is_not("a string of visible ASCII characters")),
+        }
+    }
+
+    /// Whether it is an object.
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self.value, Value::Object(_))
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
+        match self.value {
+            Value::Bool(yes) => Ok(*yes),
+            _ => Err(self.is_not("true or false")),
         }
     }
 

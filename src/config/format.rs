@@ -37,7 +37,7 @@ impl Format {
 /// A list of formats by name, each once, perhaps empty: `["b3", "jaeger"]`, not `["b4"]`.
 pub(super) fn list(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
     let mut formats = Vec::new();
-    for item in field.items()? {
+    for item in field.items(0..=Format::ALL.len())? {
         let format = one_of(&item, &Format::NAMED)?;
         if formats.contains(&format) {
             return Err(item.instead(&format!("{} given twice", item.shown()), "each format once"));

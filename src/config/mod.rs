@@ -12,12 +12,15 @@ mod field;
 mod format;
 mod header;
 mod json;
+mod matching;
 mod mesh;
 #[cfg(not(target_arch = "wasm32"))]
 mod metadata;
 mod named;
 mod percentage;
 mod plugin;
+mod rule;
+mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
 mod settings;
@@ -30,10 +33,13 @@ pub use custom_tag::{CustomTag, TagSource};
 pub use error::{ConfigError, echo};
 pub use field::{WHOLE, join};
 pub use format::Format;
+pub use matching::{Attribute, Match, Matcher, Subject, Way};
 pub use mesh::{MeshConfig, NodeMetadata};
 pub use named::{Named, name_of};
 pub use percentage::Percentage;
 pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
+pub use rule::Rule;
+pub use sampling::Sampling;
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
 pub use settings::{BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings};

@@ -7,8 +7,9 @@ use super::field::Field;
 use super::named::one_of;
 use super::{
     BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage, QueueLimits,
+    Sampling,
 };
-use super::{collector, custom_tag, format, json};
+use super::{collector, custom_tag, format, json, sampling};
 
 /// The longest service name, in bytes.
 pub(super) const MAX_SERVICE_NAME: usize = 255;
@@ -41,7 +42,8 @@ pub(super) const MAX_IN_FLIGHT: u32 = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginConfig {
     pub(super) service_name: Option<String>,
-    pub(super) sampling: Option<Percentage>,
+    pub(super) percent: Option<Percentage>,
+    pub(super) sampling: Sampling,
     pub(super) custom_tags: Vec<CustomTag>,
     pub(super) max_tag_length: Option<usize>,
     pub(super) extract: Vec<Format>,
@@ -56,7 +58,8 @@ impl Default for PluginConfig {
     fn default() -> Self {
         Self {
             service_name: None,
-            sampling: None,
+            percent: None,
+            sampling: Sampling::default(),
             custom_tags: Vec::new(),
             max_tag_length: None,
             extract: Format::ALL.to_vec(),
@@ -86,7 +89,7 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     config.service_name = object
         .take(&["serviceName"], |name| name.text(0..=MAX_SERVICE_NAME))?
         .filter(|name| !name.is_empty());
-    config.sampling = object.take(SAMPLING_KEYS, sampling)?;
+    object.take(SAMPLING_KEYS, |field| sampling::read(&mut config, field))?;
     config.custom_tags = object.take(CUSTOM_TAGS_KEYS, custom_tag::list)?.unwrap_or_default();
     config.max_tag_length =
         object.take(MAX_TAG_LENGTH_KEYS, |length| length.integer(1..=MAX_TAG_LENGTH))?;
@@ -99,10 +102,6 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     object.take(&["export"], |field| export(&mut config.export, field))?;
     object.finish()?;
     Ok(config)
-}
-
-fn sampling(field: &Field<'_>) -> Result<Percentage, ConfigError> {
-    field.number().and_then(Percentage::new).ok_or_else(|| field.is_not(Percentage::KIND))
 }
 
 fn propagation(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {

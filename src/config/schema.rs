@@ -3,6 +3,8 @@
 //! What a schema cannot say, the length of a duration and keys that differ in case alone, is left
 //! to the reader; the tests hold the two against each other over all their tables.
 
+mod sampling;
+
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
@@ -23,19 +25,18 @@ const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
 pub fn schema() -> Value {
     let usual = PluginConfig::default();
     let mut properties = Map::new();
-    let sampling = described(
-        "Percent of new traces.",
-        json!({"type": "number", "minimum": 0, "maximum": 100}),
-    );
     let length = described("The longest value of a tag, in bytes.", integer(1..=MAX_TAG_LENGTH));
     let tags = described("Tags of every span, by name.", custom_tags());
+    let percent = described("Percent of new traces.", sampling::percent());
     for (names, value) in
-        [(SAMPLING_KEYS, sampling), (CUSTOM_TAGS_KEYS, tags), (MAX_TAG_LENGTH_KEYS, length)]
+        [(SAMPLING_KEYS, percent), (CUSTOM_TAGS_KEYS, tags), (MAX_TAG_LENGTH_KEYS, length)]
     {
         for name in names {
             properties.insert((*name).to_owned(), value.clone());
         }
     }
+    // The usual spelling takes more than Istio's.
+    properties.insert("sampling".to_owned(), sampling::sampling());
     for (key, what, value) in [
         ("serviceName", "The service that spans are filed under.", text(0, MAX_SERVICE_NAME)),
         ("propagation", "The formats of trace headers.", propagation()),

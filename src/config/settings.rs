@@ -1,8 +1,9 @@
 //! The result of this station, and who has the last word on each part of it.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig};
+use super::{Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Sampling};
 
 /// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
 const DEFAULT_LENGTH: usize = 256;
@@ -12,8 +13,8 @@ const DEFAULT_LENGTH: usize = 256;
 pub struct Settings {
     /// The service that spans are filed under; without it the host takes node.cluster, else `unknown_service`.
     pub service_name: Option<String>,
-    /// The share of new traces that is recorded.
-    pub sampling: Percentage,
+    /// Which new traces are sampled.
+    pub sampling: Rc<Sampling>,
     /// The operators' own tags, sorted by name, each name once; at most 128, 64 from either side.
     pub custom_tags: Vec<CustomTag>,
     /// The longest value of one tag, in bytes, 1 to 65536.
@@ -99,7 +100,10 @@ impl Default for ExportLimits {
 pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
     Settings {
         service_name: plugin.service_name,
-        sampling: plugin.sampling.or(mesh.sampling).unwrap_or(Percentage::DEFAULT),
+        sampling: Rc::new(Sampling {
+            percent: plugin.percent.or(mesh.sampling).unwrap_or(Percentage::DEFAULT),
+            ..plugin.sampling
+        }),
         custom_tags: merged(mesh.custom_tags, plugin.custom_tags),
         max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
         max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),

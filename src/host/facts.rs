@@ -8,7 +8,7 @@ use crate::tracer::Tracer;
 use std::net::SocketAddr;
 
 /// What `xds.listener_direction` is for a listener that the application or a gateway sends through.
-const OUTBOUND: i64 = 2;
+pub(super) const OUTBOUND: i64 = 2;
 
 /// The attributes that every span shows, at once. One that is absent fails the whole expression, so
 /// those that may be are asked for first; only then comes the expression that asks of each with
@@ -182,7 +182,7 @@ fn kind(direction: Option<i64>) -> SpanKind {
 }
 
 /// A number, a timestamp or a duration (both in nanoseconds).
-fn number(value: &[u8]) -> Option<i64> {
+pub(super) fn number(value: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(value.try_into().ok()?))
 }
 

@@ -13,4 +13,5 @@ mod metrics;
 mod request;
 mod root;
 mod shared;
+mod surroundings;
 mod wasi;

@@ -4,6 +4,7 @@ use super::abi;
 use super::attributes::text;
 use super::facts;
 use super::shared::Shared;
+use super::surroundings::Envoy;
 use crate::attributes::Recording;
 use crate::pairs;
 use crate::propagation::Edit;
@@ -39,7 +40,7 @@ impl Request {
         self.has_body = has_body;
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
-            let started = self.shared.tracer.borrow_mut().start(&headers);
+            let started = self.shared.tracer.borrow_mut().start(&headers, &Envoy);
             for edit in &started.edits {
                 apply(edit);
             }
@@ -68,7 +69,7 @@ fn start_late(shared: &Shared) -> Option<Recording> {
     if UNTRACED.iter().any(|untraced| details.starts_with(untraced)) {
         return None;
     }
-    shared.tracer.borrow_mut().start(&headers).recording
+    shared.tracer.borrow_mut().start(&headers, &Envoy).recording
 }
 
 /// Envoy takes every change to a request's headers before they have gone on.

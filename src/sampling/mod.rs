@@ -1,16 +1,36 @@
-//! One decision for one request: what came in is kept, otherwise the percentage decides.
+//! One decision for one request: what came in is kept, otherwise rules and the percentage decide.
 
-use crate::config::Percentage;
+mod probes;
+mod request;
+mod rules;
+
+pub use request::Surroundings;
+
+use crate::config::{Percentage, Sampling};
 use crate::trace::{Decision, Probability, Randomness, Threshold};
+use std::rc::Rc;
 
-/// Decides for new traces, alike in every proxy that has the same percentage.
+use request::Request;
+use rules::Glance;
+
+/// Decides for new traces, alike in every proxy that has the same settings.
 ///
 /// A trace's randomness is compared with a threshold, as OpenTelemetry's consistent probability
 /// sampling says, so that a service with a smaller percentage keeps a subset.
 /// <https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/>
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Sampler {
+    settings: Rc<Sampling>,
+    /// For what no rule matches.
     threshold: Threshold,
+    /// The least of all thresholds: whom it does not sample need not be looked at.
+    least: Threshold,
+    /// One for each rule.
+    glances: Vec<Glance>,
+}
+
+fn threshold(percent: Percentage) -> Threshold {
+    Threshold::new(percent.threshold())
 }
 
 /// A decision, and how it was made.
@@ -31,34 +51,74 @@ pub enum Reason {
     Debug,
     /// The decision that came in.
     Parent,
-    /// The percentage of all new traces.
+    /// The rule at this place.
+    Rule(usize),
+    /// It is a probe.
+    Probe,
+    /// The percentage of all other new traces.
     Percent,
 }
 
-impl Reason {
-    /// The value of the tag `sampling.rule`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "debug",
-            Self::Parent => "parent",
-            Self::Percent => "percent",
-        }
-    }
-}
-
 impl Sampler {
-    /// A sampler that keeps this share of new traces.
-    pub fn new(share: Percentage) -> Self {
-        Self { threshold: Threshold::new(share.threshold()) }
+    /// A sampler by these settings.
+    pub fn new(settings: Rc<Sampling>) -> Self {
+        let threshold = threshold(settings.percent);
+        let mut least = threshold;
+        let mut glances = Vec::new();
+        for rule in &settings.rules {
+            least = least.min(rule.percent.map_or(threshold, self::threshold));
+            glances.push(Glance::at(rule));
+        }
+        Self { threshold, least, glances, settings }
     }
 
-    /// The decision for the trace with this randomness of which nobody has decided.
-    pub fn decide(&self, randomness: Randomness) -> Verdict {
-        let decision = match self.threshold.samples(randomness) {
+    /// The decision for a trace of which nobody has decided. `headers` are those of its request.
+    pub fn decide(
+        &self,
+        headers: &[(&[u8], &[u8])],
+        randomness: Randomness,
+        envoy: &dyn Surroundings,
+    ) -> Verdict {
+        let (reason, threshold) = match self.least.samples(randomness) {
+            true => self.share(headers, envoy),
+            // Whatever it is.
+            false => (Reason::Percent, self.threshold),
+        };
+        let decision = match threshold.samples(randomness) {
             true => Decision::Sample,
             false => Decision::Drop,
         };
-        Verdict { decision, threshold: Some(self.threshold), reason: Reason::Percent }
+        Verdict { decision, threshold: Some(threshold), reason }
+    }
+
+    /// The share of new traces with such requests that is sampled, and what says so.
+    fn share(&self, headers: &[(&[u8], &[u8])], envoy: &dyn Surroundings) -> (Reason, Threshold) {
+        let Sampling { headers: names, rules, drop_probes, .. } = &*self.settings;
+        if *drop_probes || !rules.is_empty() {
+            let mut request = Request::new(headers, names, envoy);
+            if let Some(index) = rules::find(rules, &self.glances, &mut request) {
+                let percent = rules.get(index).and_then(|rule| rule.percent);
+                let threshold = percent.map_or(self.threshold, threshold);
+                return (Reason::Rule(index), threshold);
+            }
+            if *drop_probes && probes::is_probe(&request) {
+                return (Reason::Probe, Threshold::NEVER);
+            }
+        }
+        (Reason::Percent, self.threshold)
+    }
+
+    /// The value of the tag `sampling.rule`.
+    pub fn name(&self, reason: Reason) -> &str {
+        match reason {
+            Reason::Debug => "debug",
+            Reason::Parent => "parent",
+            Reason::Rule(index) => {
+                self.settings.rules.get(index).map_or("", |rule| rule.name.as_str())
+            }
+            Reason::Probe => "probes",
+            Reason::Percent => "percent",
+        }
     }
 }
 
@@ -76,4 +136,4 @@ impl Verdict {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,12 +1,25 @@
+mod rules;
+
 use super::*;
+use crate::config::{Attribute, Percentage};
 use crate::trace::{IdGenerator, TraceId};
 
+/// Envoy knows nothing yet.
+pub(crate) struct Nowhere;
+
+impl Surroundings for Nowhere {
+    fn attribute(&self, _: Attribute) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
 fn sampler(percent: f64) -> Sampler {
-    Sampler::new(Percentage::new(percent).unwrap())
+    let percent = Percentage::new(percent).unwrap();
+    Sampler::new(Rc::new(Sampling { percent, ..Sampling::default() }))
 }
 
 fn is_sampled(sampler: &Sampler, id: TraceId) -> bool {
-    sampler.decide(id.randomness()).decision.is_sampled()
+    sampler.decide(&[], id.randomness(), &Nowhere).decision.is_sampled()
 }
 
 fn sampled(percent: f64, ids: usize) -> usize {
@@ -76,7 +89,8 @@ fn the_threshold_of_a_decision_is_that_of_the_percentage() {
         (1.0, "fd70a3d70a3d71", "0.01"),
         (0.01, "fff972474538ef", "0.0001"),
     ] {
-        let threshold = sampler(percent).decide(Randomness::new(u64::MAX)).threshold.unwrap();
+        let threshold =
+            sampler(percent).decide(&[], Randomness::new(u64::MAX), &Nowhere).threshold.unwrap();
         assert_eq!(threshold.hex(), hex.as_bytes(), "{percent}");
         assert_eq!(threshold.probability(), probability, "{percent}");
     }

@@ -7,7 +7,7 @@ use crate::attributes::{
 use crate::config::{Protocol, Settings};
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
-use crate::sampling::{Sampler, Verdict};
+use crate::sampling::{Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
 use crate::trace::{Decision, IdGenerator, Probability, TraceContext, TraceFlags, TraceId};
 
@@ -56,7 +56,7 @@ impl Tracer {
         let exporter = Exporter::new(encoder, queue, batch, export, ids.span_id().value());
         Self {
             propagator: Propagator::new(settings.extract.clone(), settings.inject.clone()),
-            sampler: Sampler::new(settings.sampling),
+            sampler: Sampler::new(settings.sampling.clone()),
             ids,
             tags: CustomTags::new(&settings.custom_tags, settings.max_tag_length, environment),
             caps: Caps { tag: settings.max_tag_length, path: settings.max_path_length },
@@ -69,7 +69,7 @@ impl Tracer {
     }
 
     /// Continues the trace that came in with these lower-case headers, or starts one.
-    pub fn start(&mut self, headers: &[(&[u8], &[u8])]) -> Started {
+    pub fn start(&mut self, headers: &[(&[u8], &[u8])], envoy: &impl Surroundings) -> Started {
         let incoming = Incoming::collect(headers.iter().copied());
         let extraction = self.propagator.extract(&incoming);
         if extraction.malformed {
@@ -90,7 +90,7 @@ impl Tracer {
                 (self.ids.trace_id(), TraceFlags { random: true })
             }
         };
-        let verdict = self.decide(&incoming, parent.as_ref(), came_in, trace_id);
+        let verdict = self.decide(&incoming, headers, parent.as_ref(), came_in, trace_id, envoy);
         let decision = verdict.decision;
         if let Some(edits) = parent.and_then(|parent| self.pass(&incoming, &parent, decision)) {
             return Started { edits, recording: None };
@@ -118,16 +118,18 @@ impl Tracer {
     fn decide(
         &mut self,
         incoming: &Incoming,
+        headers: &[(&[u8], &[u8])],
         parent: Option<&TraceContext>,
         came_in: Option<Decision>,
         trace_id: TraceId,
+        envoy: &impl Surroundings,
     ) -> Verdict {
         let parent = parent.filter(|_| came_in != Some(Decision::Drop));
         let probability = parent
             .map_or_else(Probability::default, |it| self.propagator.probability(incoming, it));
         let randomness = probability.randomness.unwrap_or_else(|| trace_id.randomness());
         let Some(decision) = came_in else {
-            return self.sampler.decide(randomness);
+            return self.sampler.decide(headers, randomness, envoy);
         };
         let verdict = Verdict::of_parent(decision, probability, randomness);
         if decision.is_sampled() && verdict.threshold != probability.threshold {
@@ -162,8 +164,8 @@ impl Tracer {
 
     /// Ends a sampled request.
     pub fn finish(&mut self, recording: Recording, facts: Facts) {
-        let Self { resource, names, tags, caps, .. } = self;
-        let rule = recording.reason().name();
+        let Self { sampler, resource, names, tags, caps, .. } = self;
+        let rule = sampler.name(recording.reason());
         let span = recording.finish(facts, rule, resource, names, tags, *caps);
         self.exporter.push(&span, &mut self.stats);
     }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::attributes::Service;
 use crate::config::{MeshConfig, PluginConfig, settings};
+use crate::sampling::tests::Nowhere;
 use crate::trace::SpanKind;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
@@ -58,7 +59,7 @@ fn told(tracer: &mut Tracer) -> Vec<(Metric, i64)> {
 fn a_request_without_context_starts_a_random_trace_by_the_percentage() {
     for (sampling, flags, sampled) in [(100, "-03", true), (0, "-02", false)] {
         let mut tracer = tracer(&format!(r#"{{"sampling": {sampling}}}"#));
-        let started = tracer.start(&headers(&[(":path", "/")]));
+        let started = tracer.start(&headers(&[(":path", "/")]), &Nowhere);
         assert!(written(&started, "traceparent").unwrap().ends_with(flags));
         assert!(written(&started, "x-b3-traceid").is_some());
         assert_eq!(started.recording.is_some(), sampled);
@@ -70,7 +71,7 @@ fn a_request_without_context_starts_a_random_trace_by_the_percentage() {
 fn start(tracer: &mut Tracer, lines: &str) -> Started {
     let lines = with_ids(lines);
     let pairs: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
-    tracer.start(&headers(&pairs))
+    tracer.start(&headers(&pairs), &Nowhere)
 }
 
 fn with_ids(lines: &str) -> String {
@@ -178,7 +179,7 @@ fn a_sampled_context_is_continued_by_a_span_of_its_own() {
 fn a_decision_without_ids_is_honoured_for_a_new_trace() {
     for (b3, sampling, sampled) in [("0", 100, false), ("1", 0, true), ("d", 0, true)] {
         let mut tracer = tracer(&format!(r#"{{"sampling": {sampling}}}"#));
-        let started = tracer.start(&headers(&[("b3", b3)]));
+        let started = tracer.start(&headers(&[("b3", b3)]), &Nowhere);
         assert_eq!(started.recording.is_some(), sampled, "{b3}");
         assert_eq!(told(&mut tracer), [(Metric::ContextsStarted, 1)]);
     }
@@ -187,7 +188,8 @@ fn a_decision_without_ids_is_honoured_for_a_new_trace() {
 #[test]
 fn a_malformed_context_is_counted_and_a_trace_started() {
     let mut tracer = tracer("");
-    let started = tracer.start(&headers(&[("traceparent", "garbage"), ("tracestate", "a=1")]));
+    let started =
+        tracer.start(&headers(&[("traceparent", "garbage"), ("tracestate", "a=1")]), &Nowhere);
     assert!(written(&started, "traceparent").is_some());
     assert!(started.edits.contains(&Edit::Remove(crate::propagation::Header::Tracestate)));
     assert_eq!(told(&mut tracer), [(Metric::ContextsStarted, 1), (Metric::ContextsMalformed, 1)]);
@@ -196,11 +198,14 @@ fn a_malformed_context_is_counted_and_a_trace_started() {
 #[test]
 fn the_exported_span_is_the_one_that_the_headers_named() {
     let mut tracer = tracer(r#"{"sampling": 100, "batch": {"interval": "10ms"}}"#);
-    let started = tracer.start(&headers(&[
-        ("traceparent", &format!("{TRACEPARENT}-01")),
-        (":method", "GET"),
-        (":path", "/"),
-    ]));
+    let started = tracer.start(
+        &headers(&[
+            ("traceparent", &format!("{TRACEPARENT}-01")),
+            (":method", "GET"),
+            (":path", "/"),
+        ]),
+        &Nowhere,
+    );
     let span_id = written(&started, "x-b3-spanid").unwrap();
     tracer.finish(started.recording.unwrap(), facts());
     let span = span(&mut tracer);
@@ -234,7 +239,7 @@ fn a_span_for_otlp_has_the_trace_state_that_went_on() {
         );
         let traceparent = format!("{traceparent}-01");
         let headers = headers(&[("traceparent", &traceparent), ("tracestate", tracestate)]);
-        let started = tracer.start(&headers);
+        let started = tracer.start(&headers, &Nowhere);
         tracer.finish(started.recording.unwrap(), facts());
         let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
         let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
@@ -269,7 +274,7 @@ fn a_span_says_what_decided_and_how_likely_that_was() {
     ] {
         let mut tracer = tracer(r#"{"sampling": 100, "batch": {"interval": "10ms"}}"#);
         let pairs: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
-        let started = tracer.start(&headers(&pairs));
+        let started = tracer.start(&headers(&pairs), &Nowhere);
         tracer.finish(started.recording.unwrap(), facts());
         let tags = span(&mut tracer)["tags"].clone();
         assert_eq!(tags["sampling.rule"], rule, "{name}");
@@ -282,7 +287,8 @@ fn a_span_says_what_decided_and_how_likely_that_was() {
 #[test]
 fn a_new_trace_says_its_threshold_only_if_it_is_sampled() {
     for (sampling, expected) in [(0, None), (100, Some("ot=th:0"))] {
-        let started = tracer(&format!(r#"{{"sampling": {sampling}}}"#)).start(&headers(&[]));
+        let started =
+            tracer(&format!(r#"{{"sampling": {sampling}}}"#)).start(&headers(&[]), &Nowhere);
         assert_eq!(written(&started, "tracestate").as_deref(), expected);
     }
 }
@@ -290,7 +296,7 @@ fn a_new_trace_says_its_threshold_only_if_it_is_sampled() {
 #[test]
 fn debug_reaches_the_span() {
     let mut tracer = tracer(r#"{"sampling": 0}"#);
-    let started = tracer.start(&headers(&[("b3", "d")]));
+    let started = tracer.start(&headers(&[("b3", "d")]), &Nowhere);
     tracer.finish(started.recording.unwrap(), facts());
     assert_eq!(span(&mut tracer)["debug"], true);
 }
@@ -301,7 +307,10 @@ fn two_proxies_decide_alike_for_the_same_trace() {
         let plugin = PluginConfig::parse(br#"{"sampling": 50}"#).unwrap();
         let settings = settings(plugin, MeshConfig::default());
         let mut tracer = Tracer::new(&settings, Resource::default(), [seed; 32], |_| None);
-        tracer.start(&headers(&[("b3", &format!("{trace}-00f067aa0ba902b7"))])).recording.is_some()
+        tracer
+            .start(&headers(&[("b3", &format!("{trace}-00f067aa0ba902b7"))]), &Nowhere)
+            .recording
+            .is_some()
     };
     let mut ids = IdGenerator::new([5; 32]);
     for _ in 0..200 {

@@ -211,7 +211,9 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
         [
             "plugin.yaml:2: WasmPlugin istio-system/meshspan, in force:",
             "serviceName Envoy's node.cluster default",
-            "sampling 25 % plugin.yaml:10",
+            "sampling.percent 25 % plugin.yaml:10",
+            "sampling.rules none default",
+            "sampling.dropProbes true default",
             "customTags.account header x-account-id mesh, mesh.yaml:11",
             "customTags.stage \"prod\" plugin.yaml:12",
             "maxTagLength 256 default",

@@ -49,7 +49,7 @@ fn json_has_the_same_findings_and_values() {
     });
     assert_eq!(report["findings"], json!([finding]));
     assert_eq!(report["effective"][0]["line"], 3);
-    let sampling = json!({"key": "sampling", "value": "60 %", "from": "<stdin>:3"});
+    let sampling = json!({"key": "sampling.percent", "value": "60 %", "from": "<stdin>:3"});
     assert_eq!(report["effective"][0]["values"][1], sampling);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshspan::config::{
     CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol,
-    SAMPLING_KEYS, Settings, TagSource, name_of, settings,
+    Rule, SAMPLING_KEYS, Sampling, Settings, TagSource, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -23,8 +23,9 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
     let mut add = |key: &str, value: String, from: String| values.push([shown(key), value, from]);
     let service = settings.service_name.as_deref().map_or("Envoy's node.cluster".into(), shown);
     add("serviceName", service, origin.of(&[&["serviceName"]], ""));
-    let percent = format!("{} %", settings.sampling.percent());
-    add("sampling", percent, origin.of(&[SAMPLING_KEYS], "sampling"));
+    for (path, value) in sampling(&settings.sampling) {
+        add(path, value, origin.sampling(path));
+    }
     for tag in &settings.custom_tags {
         let from = origin.tag(&tag.name);
         add(&format!("customTags.{}", tag.name), source(&tag.source), from);
@@ -42,6 +43,18 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
     }
     let place = Place { file: plugin.file.clone(), line: plugin.line };
     Some(Effective { title: plugin.title.clone(), place, values })
+}
+
+fn sampling(sampling: &Sampling) -> [(&'static str, String); 3] {
+    let rule = |rule: &Rule| match rule.percent {
+        Some(percent) => format!("{} {} %", rule.name, percent.percent()),
+        None => rule.name.clone(),
+    };
+    [
+        ("sampling.percent", format!("{} %", sampling.percent.percent())),
+        ("sampling.rules", list(sampling.rules.iter().map(rule))),
+        ("sampling.dropProbes", sampling.drop_probes.to_string()),
+    ]
 }
 
 /// The keys that the mesh has no word on.
@@ -82,6 +95,19 @@ impl Origin<'_> {
             return self.place(&self.plugin.file, member.line);
         }
         self.by_mesh(&[mesh]).unwrap_or_else(|| "default".to_owned())
+    }
+
+    /// Where a part of `sampling` comes from, of which the percentage may stand alone.
+    fn sampling(&self, path: &str) -> String {
+        let (_, key) = path.split_once('.').unwrap_or_default();
+        let is_percent = key == "percent";
+        let mesh = if is_percent { "sampling" } else { "" };
+        match self.given(&[SAMPLING_KEYS]) {
+            Some(member) if is_percent && member.value.members().is_empty() => {
+                self.of(&[SAMPLING_KEYS], mesh)
+            }
+            _ => self.of(&[SAMPLING_KEYS, &[key]], mesh),
+        }
     }
 
     fn tag(&self, name: &str) -> String {

@@ -18,7 +18,7 @@ fn nothing_configured_means_the_defaults_of_the_design() {
     ] {
         let settings = settings_of(json);
         assert_eq!(settings.service_name, None);
-        assert_eq!(settings.sampling.percent(), 1.0);
+        assert_eq!(settings.sampling.percent.percent(), 1.0);
         assert_eq!(settings.custom_tags, []);
         assert_eq!(settings.max_tag_length, 256);
         assert_eq!(settings.max_path_length, 256);
@@ -74,7 +74,7 @@ fn every_key_of_the_design_is_read() {
         }"#,
     );
     assert_eq!(settings.service_name.as_deref(), Some("checkout"));
-    assert_eq!(settings.sampling.percent(), 60.0);
+    assert_eq!(settings.sampling.percent.percent(), 60.0);
     let tags = [
         header("account", "x-account-id", Some("none")),
         literal("stage", "prod"),
@@ -137,7 +137,7 @@ fn the_limits_themselves_are_allowed() {
             "collector": {"timeout": "1ms"}, "queue": {"maxSpans": 1, "maxBytes": 1024},
             "batch": {"maxSpans": 1, "interval": "10ms"}}"#,
     );
-    assert_eq!(least.sampling.threshold(), 1 << 56);
+    assert_eq!(least.sampling.percent.threshold(), 1 << 56);
     assert_eq!(least.extract, []);
 }
 

@@ -124,7 +124,7 @@ fn plugin_wins_over_mesh_and_mesh_over_default_key_by_key() {
         ),
     ] {
         let settings = settings(parsed(json), mesh.clone());
-        assert_eq!(settings.sampling.percent(), sampling, "{json}");
+        assert_eq!(settings.sampling.percent.percent(), sampling, "{json}");
         assert_eq!(settings.max_tag_length, tag_length, "{json}");
         assert_eq!(settings.max_path_length, path_length, "{json}");
         assert_eq!(settings.custom_tags, tags, "{json}");

@@ -5,6 +5,7 @@ mod collector;
 mod hostile;
 mod mesh;
 mod refused;
+mod sampling;
 mod schema;
 
 use super::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};

@@ -236,7 +236,10 @@ fn formats_are_known_and_not_repeated_and_one_is_injected() {
             r#"{"propagation": {"inject": []}}"#,
             "propagation.inject: []; allowed: at least one of tracecontext, b3, b3multi, jaeger",
         ),
-        (r#"{"propagation": {"inject": "b3"}}"#, "propagation.inject: \"b3\" is not an array"),
+        (
+            r#"{"propagation": {"inject": "b3"}}"#,
+            "propagation.inject: \"b3\" is not an array of 0 to 4 entries",
+        ),
         (r#"{"propagation": {"inject": [null]}}"#, "propagation.inject[0]: null is not a string"),
     ]);
 }

@@ -12,8 +12,8 @@ use crate::config::{PluginConfig, WHOLE};
 static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| jsonschema::validator_for(&schema()).unwrap());
 
-/// What the reader refuses and no schema can: the length of a duration, and keys that are the same, or
-/// the same in upper and lower case.
+/// What the reader refuses and no schema can: the length of a duration, keys that are the same, or the
+/// same in upper and lower case, and (in the tables of `sampling`) what is wrong of several rules together.
 const BEYOND_SCHEMAS: [&str; 6] = [
     r#"{"sampling": 1, "sampling": 1}"#,
     r#"{"customTags": {"a": {"literal": {"value": "v"}}, "a": {"literal": {"value": "v"}}}}"#,
@@ -56,6 +56,25 @@ fn what_is_beyond_schemas_is_refused_by_the_reader_alone() {
     }
 }
 
+/// Stands in a path for an item of an array.
+const ITEM: &str = "[]";
+
+/// A value at a path. An item that is an object is a rule, which has a name and something to match.
+fn whole(path: &[String], value: &Value) -> Value {
+    path.iter().rev().fold(value.clone(), |mut value, key| match key.as_str() {
+        ITEM => {
+            let rule = json!({"name": "r", "match": {"path": {"exact": "/"}}});
+            for (key, default) in rule.as_object().unwrap() {
+                if let Some(value) = value.as_object_mut() {
+                    value.entry(key).or_insert(default.clone());
+                }
+            }
+            json!([value])
+        }
+        _ => json!({key: value}),
+    })
+}
+
 /// Every object of the schema with fixed keys: the path to it, and the keys.
 fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<String>)>) {
     let Some(properties) = schema["properties"].as_object() else { return };
@@ -67,6 +86,9 @@ fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<Stri
         objects(property, &inner, found);
         inner.push("x");
         objects(&property["additionalProperties"], &inner, found);
+        inner.pop();
+        inner.push(ITEM);
+        objects(&property["items"], &inner, found);
     }
 }
 
@@ -74,10 +96,10 @@ fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<Stri
 fn the_schema_has_the_keys_that_the_reader_asks_for() {
     let mut found = Vec::new();
     objects(&schema(), &[], &mut found);
-    assert_eq!(found.len(), 14, "{found:?}");
+    assert_eq!(found.len(), 23, "{found:?}");
     for (path, keys) in found {
         // The reader names the keys it knows when it finds one that it does not.
-        let wrong = path.iter().rev().fold(json!({"?": 1}), |value, key| json!({key: value}));
+        let wrong = whole(&path, &json!({"?": 1}));
         let line = PluginConfig::parse(wrong.to_string().as_bytes()).unwrap_err().to_string();
         let Some((_, allowed)) = line.split_once("unknown key; allowed: ") else {
             // A custom tag's source is asked for its name first.
@@ -101,13 +123,16 @@ fn the_limits_of_numbers_and_names_in_the_schema_are_those_of_the_reader() {
         for (key, property) in schema["properties"].as_object().into_iter().flatten() {
             path.push(key.clone());
             walk(property, path, check);
+            if !property["items"].is_null() {
+                path.push(ITEM.to_owned());
+                walk(&property["items"], path, check);
+                path.pop();
+            }
             path.pop();
         }
     }
     let mut checked = 0;
-    let whole = |path: &[String], value: &Value| {
-        path.iter().rev().fold(value.clone(), |value, key| json!({key: value})).to_string()
-    };
+    let whole = |path: &[String], value: &Value| whole(path, value).to_string();
     let reads =
         |path: &[String], value: &Value| PluginConfig::parse(whole(path, value).as_bytes()).is_ok();
     walk(&schema(), &mut Vec::new(), &mut |path, schema| {

@@ -19,7 +19,7 @@ from ..progress import steps
 from ..single import HOSTS, LISTENERS
 from ..sink import Sink
 from ..tracers import set_native_flush, set_tracer
-from .rows import BASES, BODY, CONTEXTS, HEADERS, PATH, ROWS, Row, Traffic
+from .rows import BASES, BODY, CONTEXTS, HEADERS, PATH, ROWS, Row, Traffic, rules
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
     endpoints = {("127.0.0.1", 8080): to_upstream, ("dockebi-storage", 15006): to_upstream}
     configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", collector.port)})
     configuration.set_module(config)
-    plugin = {**configuration.plugin_configuration(config), "sampling": row.sampling}
+    rules_of_row = None if row.rules is None else {"percent": row.sampling, "rules": rules(row.rules)}
+    plugin = {**configuration.plugin_configuration(config), "sampling": rules_of_row or row.sampling}
     for number in range(1, row.tags):
         tag = {"header": {"name": f"x-extra-{number}", "defaultValue": f"value-{number}"}}
         plugin.setdefault("customTags", {})[f"tag-{number}"] = tag

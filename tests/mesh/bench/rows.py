@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 PATH = "/reviews/7?page=2"
 # With the host these are eight.
@@ -51,6 +53,8 @@ class Row:
     compression: str = "none"
     inject: tuple[str, ...] = ()
     tags: int = 1
+    # How many rules of sampling there are, none of which matches; no percentage alone says so.
+    rules: int | None = None
     # How many spans Envoy's own tracers wait for before they send; 0 is as shipped (5).
     flush: int = 0
 
@@ -80,6 +84,10 @@ ROWS = {
     "meshspan-100": Row("meshspan, 100 %"),
     "meshspan-otlp-100": Row("meshspan, 100 %, OTLP", protocol=OTLP),
     "meshspan-1": Row("meshspan, 1 %", sampling=1),
+    **{
+        f"meshspan-{rules}-rules": Row(f"meshspan, 0 %, {rules} rules", sampling=0, rules=rules)
+        for rules in (0, 1, 10, 100)
+    },
     "meshspan-0": Row("meshspan, 0 %", sampling=0),
     "meshspan-traceparent-1": Row("meshspan, 1 %, writes traceparent only", sampling=1, inject=("tracecontext",)),
     "meshspan-unsampled": Row("meshspan, 1 %, unsampled traceparent in", sampling=1, traffic=ONE_FORMAT),
@@ -98,6 +106,29 @@ ROWS = {
     "meshspan-64-headers": Row("meshspan, 100 %, 64 headers", traffic=Traffic(headers=64)),
     "meshspan-1-64-headers": Row("meshspan, 1 %, 64 headers", sampling=1, traffic=Traffic(headers=64)),
 }
+# Each kind as often as the others: of the path, a header, user agent and method, host, all of it.
+_MATCHES: tuple[dict[str, Any], ...] = (
+    {"path": {"prefix": "/reviews/N/"}},
+    {"headers": {"x-account-id": {"exact": "account-N"}}},
+    {"userAgent": {"prefix": "robot-N/"}, "method": ["GET", "HEAD"]},
+    {"host": {"suffix": ".N.example"}},
+    {"method": ["POST"], "path": {"exact": "/payments/N"}, "headers": {"x-absent": {"prefix": "N"}}},
+)
+
+
+def rules(count: int) -> list[dict[str, Any]]:
+    """So many rules, none of which matches a request of the benchmark."""
+    matches = json.dumps(_MATCHES)
+    return [
+        {
+            "name": f"rule-{number}",
+            "percent": 100,
+            "match": json.loads(matches.replace("N", str(number)))[number % len(_MATCHES)],
+        }
+        for number in range(count)
+    ]
+
+
 BASES = {row.traffic: name for name, row in ROWS.items() if row.tracer == "none"}
 # What is compared with the committed figures in every test run.
 CHECKED = ["none", "none-both", "meshspan-100", "meshspan-otlp-100", "meshspan-0", "meshspan-passes"]

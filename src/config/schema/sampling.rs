@@ -1,0 +1,82 @@
+//! `sampling`: a percentage, or an object.
+
+use serde_json::{Value, json};
+
+use super::{TOKEN, described, object, text, visible, with, with_default};
+use crate::config::matching::{DIRECTIONS, MAX_HEADERS, MAX_METHODS, MAX_TEXT};
+use crate::config::rule::{MAX_NAME, MAX_RULES, RESERVED};
+
+/// A percentage, or rules and more.
+pub(super) fn sampling() -> Value {
+    let sampling = object(json!({
+        "percent": described("Percent of new traces that no rule matches.", percent()),
+        "rules": described("The first that matches decides.", rules()),
+        "dropProbes": described(
+            "Whether probes and health checks that no rule matches are left out.",
+            with_default(json!({"type": "boolean"}), true),
+        ),
+    }));
+    let sampling = with(sampling, "type", json!(["number", "object"]));
+    let sampling = with(sampling, "minimum", json!(0));
+    described("Percent of new traces, or more.", with(sampling, "maximum", json!(100)))
+}
+
+/// A percentage alone.
+pub(super) fn percent() -> Value {
+    json!({"type": "number", "minimum": 0, "maximum": 100})
+}
+
+fn rules() -> Value {
+    let name = visible(1, MAX_NAME, "^[!-~]*$");
+    let rule = object(json!({
+        "name": with(name, "not", json!({"enum": RESERVED})),
+        "match": matching(),
+        "percent": percent(),
+    }));
+    let rule = with(rule, "required", json!(["name", "match"]));
+    json!({"type": "array", "maxItems": MAX_RULES, "items": rule})
+}
+
+fn matching() -> Value {
+    let method = visible(1, MAX_TEXT, "^[!#$%&'*+.^_`|~0-9A-Z-]*$");
+    let headers = json!({
+        "type": "object",
+        "maxProperties": MAX_HEADERS,
+        "propertyNames": {
+            "maxLength": 256,
+            "pattern": format!("^{TOKEN}+$"),
+            "not": {"pattern": "^[hH][oO][sS][tT]$"},
+        },
+        "additionalProperties": matcher("", "", ""),
+    });
+    let matching = object(json!({
+        "path": matcher("^[/*][^?]*$", "^[/*][^?]*$", "^[^?]*$"),
+        "method": {
+            "type": "array",
+            "items": method,
+            "minItems": 1,
+            "maxItems": MAX_METHODS,
+        },
+        "host": matcher(HOST, HOST, HOST),
+        "userAgent": matcher("", "", ""),
+        "headers": headers,
+        "direction": {"enum": DIRECTIONS},
+        "route": matcher("", "", ""),
+        "cluster": matcher("", "", ""),
+    }));
+    with(matching, "minProperties", json!(1))
+}
+
+/// A host has no port, and only an address of IPv6 has colons.
+const HOST: &str = "^([^:]*|.*[\\[\\]].*)$";
+
+/// One comparison, with a pattern for the text of each.
+fn matcher(exact: &str, prefix: &str, suffix: &str) -> Value {
+    let text = |pattern: &str| match pattern {
+        "" => text(1, MAX_TEXT),
+        _ => with(text(1, MAX_TEXT), "pattern", json!(pattern)),
+    };
+    let ways = json!({"exact": text(exact), "prefix": text(prefix), "suffix": text(suffix)});
+    let matcher = with(object(ways), "minProperties", json!(1));
+    with(matcher, "maxProperties", json!(1))
+}

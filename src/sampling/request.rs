@@ -1,0 +1,75 @@
+//! What rules ask of a request: some of its headers, picked in one pass, and Envoy's attributes,
+//! which are asked for only where nothing else is left to compare.
+
+use crate::config::{Attribute, Subject};
+use std::borrow::Cow;
+
+/// What Envoy knows of a request that has only just come. Each answer costs as much as a hundred
+/// rules that do not match.
+pub trait Surroundings {
+    /// An attribute's value, or nothing.
+    fn attribute(&self, attribute: Attribute) -> Vec<u8>;
+}
+
+/// What is asked for, as one request has it.
+pub(super) struct Request<'h, 'e> {
+    /// By their places among the names; those that are absent are empty, which no text is.
+    headers: Vec<&'h [u8]>,
+    envoy: &'e dyn Surroundings,
+    /// By number, once they have been asked for.
+    attributes: [Option<Vec<u8>>; 3],
+}
+
+impl<'h, 'e> Request<'h, 'e> {
+    /// Of a repeated header the first line counts that is not empty.
+    pub(super) fn new(
+        headers: &[(&'h [u8], &'h [u8])],
+        names: &[Cow<'static, str>],
+        envoy: &'e dyn Surroundings,
+    ) -> Self {
+        let mut values: Vec<&[u8]> = vec![&[]; names.len()];
+        for (name, value) in headers {
+            let place = names.iter().position(|other| other.as_bytes() == *name);
+            if let Some(first @ []) = place.and_then(|place| values.get_mut(place)) {
+                *first = match *name {
+                    b":path" => path(value),
+                    b":authority" => host(value),
+                    _ => value,
+                };
+            }
+        }
+        Self { headers: values, envoy, attributes: [const { None }; 3] }
+    }
+
+    /// The value of the header whose name has this place.
+    pub(super) fn header(&self, place: usize) -> &'h [u8] {
+        self.headers.get(place).copied().unwrap_or_default()
+    }
+
+    /// The value of any subject.
+    pub(super) fn value(&mut self, subject: Subject) -> &[u8] {
+        match subject {
+            Subject::Header(place) => self.header(place),
+            Subject::Attribute(attribute) => match self.attributes.get_mut(attribute as usize) {
+                Some(known) => known.get_or_insert_with(|| self.envoy.attribute(attribute)),
+                None => &[],
+            },
+        }
+    }
+}
+
+/// A path without its query.
+fn path(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|byte| *byte == b'?').unwrap_or(value.len());
+    value.get(..end).unwrap_or_default()
+}
+
+/// An authority without user information and port: of `user@h:80` it is `h`, of `[::1]:80` `[::1]`.
+fn host(value: &[u8]) -> &[u8] {
+    let begin = value.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
+    let host = value.get(begin..).unwrap_or_default();
+    match host.iter().rposition(|byte| matches!(byte, b':' | b']')) {
+        Some(end) if host.get(end) == Some(&b':') => host.get(..end).unwrap_or_default(),
+        _ => host,
+    }
+}
