@@ -82,7 +82,7 @@ screenshots: build $(VENV)/whole debian-packages ## pictures of Zipkin's web pag
 	@$(DEMO) --backend zipkin --pictures docs
 
 .PHONY: test
-test: lint unit e2e bench-check ## everything: lint, unit tests, tests in a real Envoy, Zipkin and Jaeger
+test: lint deny unit e2e bench-check ## everything: lint, crates, unit tests, tests in a real Envoy, Zipkin and Jaeger
 
 .PHONY: lint
 lint: rust-target ## formatting and lints, native and wasm
@@ -90,6 +90,22 @@ lint: rust-target ## formatting and lints, native and wasm
 	@rustfmt --edition 2024 --check tests/modules/*.rs
 	@cargo clippy --locked --all-targets --features checker -- -D warnings
 	@cargo clippy --locked --target $(TARGET) -- -D warnings
+
+# Programs of cargo's, by name and version, built once. They do little: no time is lost on optimising them.
+$(MESHSPAN_CACHE)/cargo-%/.crates.toml:
+	@mkdir -p $(@D)
+	@exec 9>$(@D).lock; flock 9; if [ ! -e $@ ]; then \
+	  echo "building $(notdir $(@D)), once"; cargo install --quiet --debug --locked --root $(@D) $(notdir $(@D)); fi
+
+CARGO_DENY := $(MESHSPAN_CACHE)/cargo-deny@0.20.2
+
+# Advisories need RustSec's database, which is fetched anew each time and may be out of reach.
+.PHONY: deny
+deny: $(CARGO_DENY)/.crates.toml ## licences and origins of the crates, known holes in them, by deny.toml
+	@$(CARGO_DENY)/bin/cargo-deny --locked check bans licenses sources
+	@if $(CARGO_DENY)/bin/cargo-deny --locked fetch db 2>/dev/null; then \
+	  $(CARGO_DENY)/bin/cargo-deny --locked check --disable-fetch advisories; \
+	else echo "WARNING: NOT CHECKED: advisories, RustSec's database cannot be fetched here"; fi
 
 .PHONY: unit
 unit: ## the unit tests
@@ -160,8 +176,8 @@ ANNOTATIONS = --annotation org.opencontainers.image.title=meshspan \
 BUILDAH := buildah --root $(CURDIR)/target/buildah/root --runroot $(CURDIR)/target/buildah/run --storage-driver vfs
 
 .PHONY: image
-image: build ## the module as an image, dist/image, and as an OCI artifact, dist/artifact
-	@rm -rf dist/image dist/artifact
+image: build ## the module as an image, dist/image, and as an OCI artifact, dist/artifact; what is in it, dist/sbom
+	@rm -rf dist/image dist/artifact dist/sbom
 	@# No date and no commit in it: the same module is the same image, with the same digest.
 	@if command -v buildah >/dev/null; then \
 	  $(BUILDAH) build --quiet --format oci --timestamp 0 --identity-label=false --omit-history \
@@ -171,14 +187,17 @@ image: build ## the module as an image, dist/image, and as an OCI artifact, dist
 	  docker build $(subst --annotation,--label,$(ANNOTATIONS)) -f istio/image/Dockerfile -t $(IMAGE):$(VERSION) dist; \
 	else echo "please install buildah or docker"; exit 1; fi
 	@$(PYTHON) istio/image/artifact.py $(MODULE) dist/artifact $(VERSION) $(ANNOTATIONS)
+	@$(PYTHON) istio/image/sbom.py $(MODULE) dist/sbom $(VERSION) $(ANNOTATIONS) --target $(TARGET) \
+	  --image dist/image --output dist/meshspan.cdx.json
 
 .PHONY: push
-push: image ## push the image, and the artifact as VERSION-artifact: IMAGE=registry/name
+push: image ## push the image, the artifact as VERSION-artifact, what is in it as VERSION-sbom: IMAGE=registry/name
 	@test -e dist/image || { echo "the image is docker's: docker push $(IMAGE):$(VERSION), and then" \
 	  "make pin DIGEST= with the digest that it prints"; exit 1; }
 	@skopeo copy --quiet --preserve-digests $(REGISTRY_OPTIONS) oci:dist/image:$(VERSION) docker://$(IMAGE):$(VERSION)
-	@skopeo copy --quiet --preserve-digests $(REGISTRY_OPTIONS) oci:dist/artifact:$(VERSION) \
-	  docker://$(IMAGE):$(VERSION)-artifact
+	@for form in artifact sbom; do \
+	  skopeo copy --quiet --preserve-digests $(REGISTRY_OPTIONS) oci:dist/$$form:$(VERSION) \
+	    docker://$(IMAGE):$(VERSION)-$$form; done
 
 .PHONY: release
 release: push ## push the image and write its digest into the manifests: IMAGE=registry/name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.checkout import checkout, environment
 from mesh.config import MODULE, REPOSITORY
 from mesh.registry import Registry, crane, crane_manifest
 
@@ -33,7 +35,9 @@ class Tree:
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run make with the module that is built already."""
         command = ["make", "-o", "build", f"IMAGE={self.image}", "REGISTRY_OPTIONS=--dest-tls-verify=false", *arguments]
-        return subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.run(
+            command, cwd=self.folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def manifests(self) -> dict[Path, str]:
         """All YAML below `istio/`."""
@@ -47,10 +51,7 @@ class Tree:
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     """A tree whose release is in a registry."""
-    folder = tmp_path_factory.mktemp("release")
-    for name in ("Makefile", "Cargo.toml"):
-        shutil.copy(REPOSITORY / name, folder)
-    shutil.copytree(REPOSITORY / "istio", folder / "istio")
+    folder = checkout(tmp_path_factory.mktemp("release") / "meshspan")
     (folder / "dist").mkdir()
     shutil.copy(MODULE, folder / "dist")
     registry = Registry(folder)
@@ -103,8 +104,29 @@ def test_the_artifact_has_two_layers_one_the_module_itself(released: Tree) -> No
     assert content["digest"] == f"sha256:{hashlib.sha256(fetched).hexdigest()}"
 
 
-@pytest.mark.parametrize("form", ["", "-artifact"])
-def test_both_say_what_they_are(form: str, released: Tree) -> None:
+def test_the_bill_of_materials_is_beside_the_image_and_lists_the_crates_of_the_module(released: Tree) -> None:
+    manifest = crane_manifest(f"{released.image}:{VERSION}-sbom")
+    image = crane("digest", f"{released.image}:{VERSION}").decode().strip()
+    assert (manifest["artifactType"], manifest["subject"]["digest"]) == ("application/vnd.cyclonedx+json", image)
+    (layer,) = manifest["layers"]
+    written = crane("blob", f"{released.image}@{layer['digest']}")
+    assert written == (released.folder / "dist" / "meshspan.cdx.json").read_bytes()
+    bill = json.loads(written)
+    subject = bill["metadata"]["component"]
+    assert (subject["name"], subject["version"]) == ("meshspan", VERSION)
+    assert subject["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(MODULE.read_bytes()).hexdigest()}]
+    crates = {f"{one['name']}-{one['version']}": one for one in bill["components"] if one["name"] != "rust-std"}
+    # The texts of panics name the crate that they are in.
+    named = {name.decode() for name in re.findall(rb"/cargo/registry/src/[^/]+/([^/]+)/", MODULE.read_bytes())}
+    assert named <= crates.keys()
+    assert all(len(one["hashes"][0]["content"]) == 64 and one["licenses"] for one in crates.values())
+    # Of the checker, of the tests, and of macros, none of which leaves anything in the module.
+    names = {one["name"] for one in crates.values()}
+    assert names.isdisjoint({"clap", "saphyr-parser", "prost", "criterion", "jsonschema", "syn", "proc-macro2"})
+
+
+@pytest.mark.parametrize("form", ["", "-artifact", "-sbom"])
+def test_each_says_what_it_is(form: str, released: Tree) -> None:
     prefix = "org.opencontainers.image."
     annotations = crane_manifest(f"{released.image}:{VERSION}{form}")["annotations"]
     given = {name.removeprefix(prefix): value for name, value in annotations.items()}

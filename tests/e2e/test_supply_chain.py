@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
+from mesh.checkout import checkout, environment
 from mesh.config import MODULE, REPOSITORY
 from mesh.module import exports, imports
 
@@ -62,21 +62,17 @@ def test_the_module_imports_and_exports_nothing_that_is_not_on_the_list() -> Non
 
 
 def test_the_same_source_in_another_folder_with_another_cargo_home_is_the_same_module(tmp_path: Path) -> None:
-    copy, cargo_home = tmp_path / "copy", tmp_path / "cargo"
-    built_or_cached = shutil.ignore_patterns("target", "dist", ".*_cache", ".git", ".run", "__pycache__")
-    shutil.copytree(REPOSITORY, copy, ignore=built_or_cached)
+    copy, cargo_home = checkout(tmp_path / "copy"), tmp_path / "cargo"
     cargo_home.mkdir()
     usual = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
     # What `make build` has fetched is not fetched again.
     for name in ("registry", "config.toml"):
         if (usual / name).exists():
             (cargo_home / name).symlink_to(usual / name)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    environment |= {"CARGO_HOME": str(cargo_home), "CARGO_NET_OFFLINE": "true"}
-    environment.pop("CARGO_TARGET_DIR", None)
     made = subprocess.run(
-        ["make", "build"], cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        ["make", "build"], cwd=copy, env=environment(CARGO_HOME=str(cargo_home), CARGO_NET_OFFLINE="true"),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
     assert made.returncode == 0, made.stdout
     module = (copy / MODULE.relative_to(REPOSITORY)).read_bytes()
     assert module == MODULE.read_bytes()
