@@ -88,6 +88,7 @@ test: lint deny unit e2e bench-check ## everything: lint, crates, unit tests, te
 lint: rust-target ## formatting and lints, native and wasm
 	@cargo fmt --check
 	@rustfmt --edition 2024 --check tests/modules/*.rs
+	@cargo fmt --check --manifest-path fuzz/Cargo.toml
 	@cargo clippy --locked --all-targets --features checker -- -D warnings
 	@cargo clippy --locked --target $(TARGET) -- -D warnings
 
@@ -114,6 +115,20 @@ unit: ## the unit tests
 .PHONY: e2e
 e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
 	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile tests/e2e)
+
+CARGO_FUZZ := $(MESHSPAN_CACHE)/cargo-fuzz@0.13.2
+TIME ?= 60
+
+# From the seeds in fuzz/corpus; what is found besides stays in target/fuzz and is where the next run begins. No
+# sanitizer: safe Rust has nothing for it to find, and the one file that is not safe is compiled for wasm alone.
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ)/.crates.toml ## every fuzz target for TIME seconds (FUZZ=span: this one); make unit runs each shortly
+	@cp Cargo.lock fuzz/Cargo.lock
+	@for target in $(or $(FUZZ),$(basename $(notdir $(wildcard fuzz/targets/*.rs)))); do \
+	  mkdir -p target/fuzz/$$target; \
+	  $(CARGO_FUZZ)/bin/cargo-fuzz run --sanitizer none --target-dir target/fuzz-build $$target \
+	    target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(TIME) -dict=fuzz/dictionary \
+	    -max_len=70000 -timeout=10 -print_final_stats=1; done
 
 # A shell splits what is in FILE, so that patterns and several files may stand there.
 .PHONY: check-config

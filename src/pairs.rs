@@ -6,7 +6,7 @@
 //! The order is that of a hash map, different in each VM. A list has its items as keys.
 
 /// The keys and values of one map, without its NULs; nothing where the bytes are no map.
-pub(crate) fn parse(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+pub fn parse(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let (count, mut lengths) = split_u32(bytes)?;
     let mut data = lengths.get(count.checked_mul(8)?..)?;
     let mut pairs = Vec::with_capacity(count);
@@ -36,7 +36,7 @@ fn split_terminated(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
 }
 
 /// The same encoding the other way.
-pub(crate) fn encode(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn encode(pairs: &[(&str, &[u8])]) -> Vec<u8> {
     // No address space of the module has room for more.
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     let mut bytes = number(pairs.len()).to_vec();

@@ -1,0 +1,91 @@
+//! A request as Envoy would drive it: its headers changed, and the facts of its end.
+
+use super::lines::{Header, value};
+use meshspan::attributes::{Facts, Naming, Recording};
+use meshspan::config::Attribute;
+use meshspan::propagation::Edit;
+use meshspan::sampling::Surroundings;
+use meshspan::trace::SpanKind;
+use meshspan::tracer::Tracer;
+
+/// Headers that are owned.
+pub type Lines = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The headers as Envoy has them after the changes, each of which has to have something to change.
+pub fn apply(came_in: &[(&[u8], &[u8])], edits: &[Edit]) -> Lines {
+    let mut lines: Lines =
+        came_in.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    for edit in edits {
+        let (Edit::Add(header, _) | Edit::Replace(header, _) | Edit::Remove(header)) = edit;
+        let name = header.name().as_bytes().to_vec();
+        let before = lines.len();
+        lines.retain(|(other, _)| *other != name);
+        let was_there = lines.len() < before;
+        match edit {
+            Edit::Add(_, value) => {
+                assert!(!was_there, "{} is added and was there", header.name());
+                lines.push((name, value.as_bytes().to_vec()));
+            }
+            Edit::Replace(_, value) => {
+                assert!(was_there, "{} is replaced and was not there", header.name());
+                lines.push((name, value.as_bytes().to_vec()));
+            }
+            Edit::Remove(_) => assert!(was_there, "{} is removed and was not there", header.name()),
+        }
+    }
+    lines
+}
+
+/// Ends a request with the facts that lines of these names say: `fact-status: 503`.
+pub fn finish(tracer: &mut Tracer, recording: Recording, lines: &[Header]) {
+    let text = |name| value(lines, name).and_then(|value| std::str::from_utf8(value).ok());
+    let bytes = |name| value(lines, name).map(<[u8]>::to_vec);
+    let number = |name| text(name).and_then(|text| text.parse().ok()).unwrap_or(0_u64);
+    // A hundred years and more: no clock of Envoy's says what no queue could wait for.
+    let time = |name| number(name).min(1 << 62);
+    let address = |name| text(name).and_then(|text| text.parse().ok());
+    let cluster = text("fact-cluster");
+    let service = tracer.service(cluster, &Route(lines));
+    let facts = Facts {
+        kind: if text("fact-client").is_some() { SpanKind::Client } else { SpanKind::Server },
+        start_time: time("fact-start"),
+        duration: time("fact-duration"),
+        protocol: bytes("fact-protocol").unwrap_or_default(),
+        status_code: u16::try_from(number("fact-status")).ok().filter(|code| *code != 0),
+        request_size: number("fact-request-size"),
+        response_size: number("fact-response-size"),
+        flags: number("fact-flags"),
+        cluster: cluster.map(str::to_owned),
+        service,
+        peer: address("fact-peer"),
+        local: address("fact-local"),
+        upstream: address("fact-upstream"),
+        grpc_status: bytes("fact-grpc-status"),
+        grpc_message: bytes("fact-grpc-message"),
+    };
+    tracer.finish(recording, facts);
+}
+
+/// What Envoy knows besides, as lines that begin with `fact-`.
+pub struct Route<'a>(pub &'a [Header<'a>]);
+
+impl Surroundings for Route<'_> {
+    fn attribute(&self, attribute: Attribute) -> Vec<u8> {
+        let name = match attribute {
+            Attribute::Direction => "fact-direction",
+            Attribute::Route => "fact-route",
+            Attribute::Cluster => "fact-cluster",
+        };
+        value(self.0, name).unwrap_or_default().to_vec()
+    }
+}
+
+impl Naming for Route<'_> {
+    fn virtual_host(&self) -> Option<String> {
+        String::from_utf8(value(self.0, "fact-virtual-host")?.to_vec()).ok()
+    }
+
+    fn cluster_service_host(&self) -> Option<String> {
+        String::from_utf8(value(self.0, "fact-service-host")?.to_vec()).ok()
+    }
+}
