@@ -128,7 +128,7 @@ fuzz: $(CARGO_FUZZ)/.crates.toml ## every fuzz target for TIME seconds (FUZZ=spa
 	  mkdir -p target/fuzz/$$target; \
 	  $(CARGO_FUZZ)/bin/cargo-fuzz run --sanitizer none --target-dir target/fuzz-build $$target \
 	    target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(TIME) -dict=fuzz/dictionary \
-	    -max_len=70000 -timeout=10 -print_final_stats=1; done
+	    -max_len=70000 -timeout=10 -verbosity=0 -print_final_stats=1; done
 
 # A shell splits what is in FILE, so that patterns and several files may stand there.
 .PHONY: check-config

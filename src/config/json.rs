@@ -6,7 +6,7 @@ use hifijson::SliceLexer;
 use hifijson::token::Lex;
 use hifijson::value::{self, parse_bounded};
 
-use super::error::ConfigError;
+use super::error::{ConfigError, echo};
 use super::field::WHOLE;
 
 /// A value as JSON has it: a number is its digits, an object its members in their order, and a key may
@@ -43,6 +43,8 @@ fn reason(json: &[u8], read: &[u8], error: &hifijson::Error) -> String {
     }
     let line = read.split(|byte| *byte == b'\n').count();
     let column = read.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
+    // It may name a character that was found.
+    let error = echo(&error.to_string());
     format!("not JSON: {error} at line {line} column {column}")
 }
 

@@ -96,7 +96,9 @@ pub(super) fn with_threshold(lines: &[&[u8]], threshold: Option<Threshold>) -> S
     if let Some(threshold) = threshold {
         push(&mut list, ["ot=th:", ""], &threshold.hex());
     }
-    for field in fields(lines).filter(|field| !field.is_empty() && !field.starts_with(b"th:")) {
+    for field in
+        fields(lines).filter(|field| !field.trim_ascii().is_empty() && !field.starts_with(b"th:"))
+    {
         push(&mut list, ["ot=", ";"], field);
     }
     if list.len() > "ot=".len() + MAX_VALUE {

@@ -147,6 +147,11 @@ fn text_that_is_no_json_is_refused_with_its_place() {
         ("{} {}", "configuration: not JSON: end of file expected at line 1 column 4"),
         (r#"{"sampling": NaN}"#, "configuration: not JSON: value expected at line 1 column 14"),
         ("sampling: 60", "configuration: not JSON: value expected at line 1 column 2"),
+        ("{\"a\\\t", r"configuration: not JSON: invalid escape character \t at line 1 column 6"),
+        (
+            "{\"a\\u00\0",
+            r"configuration: not JSON: invalid hexadecimal character \u{0} at line 1 column 9",
+        ),
         (
             // The Struct {sampling: 60} as Envoy passes it on.
             "\n\x15\n\x08sampling\x12\t\x11\0\0\0\0\0\0N@",

@@ -100,6 +100,7 @@ fn a_threshold_is_written_and_everything_else_stays() {
         ("it goes, other keys stay", &["ot=p:8;th:c"], None, "ot=p:8"),
         ("the member goes", &["a=1,ot=th:c"], None, "a=1"),
         ("the list goes", &["ot=th:c"], None, ""),
+        ("a blank is no key", &["ot= ;th:c,a=1"], None, "a=1"),
         ("a member with room for it", &[&most], Some(half()), &format!("ot=th:8;{}", &most[3..])),
         ("a member without", &[&more, "a=1"], Some(half()), &format!("{more},a=1")),
         ("31 others", &[&all], Some(half()), &format!("ot=th:8,{all}")),
