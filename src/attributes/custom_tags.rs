@@ -1,6 +1,6 @@
 //! The tags that the operator adds, ready to be taken from a request.
 
-use super::text;
+use super::Redaction;
 use crate::config::{CustomTag, TagSource};
 use crate::trace::Tag;
 use std::borrow::Cow;
@@ -9,7 +9,6 @@ use std::borrow::Cow;
 #[derive(Debug, Default)]
 pub struct CustomTags {
     tags: Vec<(String, Source)>,
-    max_length: usize,
 }
 
 #[derive(Debug)]
@@ -23,13 +22,13 @@ pub(super) type HeaderValues = Vec<Option<String>>;
 
 impl CustomTags {
     /// Takes each value that does not depend on the request; `environment` reads a variable.
-    /// Values are cut at `max_length` bytes. A tag with neither value nor default is left out.
+    /// A tag with neither value nor default is left out.
     pub fn new(
         tags: &[CustomTag],
-        max_length: usize,
+        redaction: &Redaction,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Self {
-        let constant = |value: &str| Source::Constant(text::text(value.as_bytes(), max_length));
+        let constant = |value: &str| Source::Constant(redaction.word(value.as_bytes()));
         let tags = tags
             .iter()
             .filter_map(|tag| {
@@ -38,27 +37,30 @@ impl CustomTags {
                     TagSource::Environment { name, default } => {
                         constant(&environment(name).or_else(|| default.clone())?)
                     }
+                    TagSource::Header { name, .. } if redaction.hides(name) => return None,
                     TagSource::Header { name, default } => Source::Header {
                         name: name.clone(),
-                        default: default
-                            .as_ref()
-                            .map(|value| text::text(value.as_bytes(), max_length)),
+                        default: default.as_ref().map(|value| redaction.word(value.as_bytes())),
                     },
                 };
                 Some((tag.name.clone(), source))
             })
             .collect();
-        Self { tags, max_length }
+        Self { tags }
     }
 
     /// What the request's headers say; of a repeated header the first line.
-    pub(super) fn read<'h>(&self, header: impl Fn(&str) -> Option<&'h [u8]>) -> HeaderValues {
+    pub(super) fn read<'h>(
+        &self,
+        redaction: &Redaction,
+        header: impl Fn(&str) -> Option<&'h [u8]>,
+    ) -> HeaderValues {
         self.tags
             .iter()
             .filter_map(|(_, source)| match source {
                 Source::Constant(_) => None,
                 Source::Header { name, .. } => {
-                    Some(header(name).map(|value| text::text(value, self.max_length)))
+                    Some(header(name).map(|value| redaction.value(value)))
                 }
             })
             .collect()
@@ -86,6 +88,7 @@ impl CustomTags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{MeshConfig, PluginConfig, settings};
 
     #[test]
     fn a_tag_has_its_value_or_its_default_or_is_absent() {
@@ -97,6 +100,8 @@ mod tests {
             name: name.to_owned(),
             default: default.map(str::to_owned),
         };
+        let plugin = PluginConfig::parse(br#"{"maxTagLength": 8}"#).unwrap();
+        let redaction = Redaction::new(&settings(plugin, MeshConfig::default()));
         for (name, source, expected) in [
             ("literal", TagSource::Literal("prod".to_owned()), Some("prod")),
             ("literal is cut", TagSource::Literal("0123456789".to_owned()), Some("01234567")),
@@ -111,8 +116,10 @@ mod tests {
             ("environment absent with default", environment("NONE", Some("-")), Some("-")),
         ] {
             let tag = CustomTag { name: "t".to_owned(), source };
-            let tags = CustomTags::new(&[tag], 8, |name| (name == "ZONE").then(|| "z1".to_owned()));
-            let values = tags.read(|name| match name {
+            let tags = CustomTags::new(&[tag], &redaction, |name| {
+                (name == "ZONE").then(|| "z1".to_owned())
+            });
+            let values = tags.read(&redaction, |name| match name {
                 "x-account-id" => Some(b"acc-42".as_slice()),
                 "x-long" => Some(b"0123456789"),
                 "x-bytes" => Some(b"\xff"),

@@ -1,7 +1,7 @@
 //! A request that is sampled, from its first header to its span.
 
 use super::custom_tags::{CustomTags, HeaderValues};
-use super::{Facts, Resource, Service, ServiceNames, flags, text};
+use super::{Facts, Redaction, Resource, Service, ServiceNames, flags};
 use crate::sampling::{Reason, Verdict};
 use crate::trace::{
     Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanKind,
@@ -12,15 +12,6 @@ use std::net::SocketAddr;
 /// gRPC statuses that are the server's fault, as Envoy's tracers see it: unknown, deadline
 /// exceeded, resource exhausted, unimplemented, internal, unavailable, data loss.
 const GRPC_ERRORS: [u32; 7] = [2, 4, 8, 12, 13, 14, 15];
-
-/// Longest value of a fact that is not the operator's choice, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Caps {
-    /// Of a tag's value.
-    pub tag: usize,
-    /// Of path and query.
-    pub path: usize,
-}
 
 /// What is kept of a sampled request until it ends.
 #[derive(Debug)]
@@ -40,18 +31,19 @@ impl Recording {
         verdict: Verdict,
         headers: &[(&[u8], &[u8])],
         tags: &CustomTags,
-        caps: Caps,
+        redaction: &Redaction,
     ) -> Self {
         let header = |name: &str| {
             let found = headers.iter().find(|(key, _)| *key == name.as_bytes());
             found.map(|(_, value)| *value)
         };
-        let tag = |name: &str| header(name).map(|value| text::text(value, caps.tag));
-        let path = |value: Option<&[u8]>| text::path(value.unwrap_or_default(), caps.path);
+        let word = |name: &str| header(name).map(|value| redaction.word(value));
+        let text = |name: &str| header(name).map(|value| redaction.value(value));
+        let path = |value: Option<&[u8]>| redaction.path(value.unwrap_or_default());
         let grpc = header("content-type").filter(|value| is_grpc(value)).map(|value| GrpcRequest {
             path: path(header(":path")),
-            content_type: text::text(value, caps.tag),
-            timeout: tag("grpc-timeout"),
+            content_type: redaction.word(value),
+            timeout: word("grpc-timeout"),
         });
         Self {
             context,
@@ -59,18 +51,18 @@ impl Recording {
             trace_state: String::new(),
             links: Vec::new(),
             request: HttpRequest {
-                method: tag(":method").unwrap_or_default(),
-                scheme: tag(":scheme").unwrap_or_default(),
-                authority: text::authority(header(":authority").unwrap_or_default(), caps.tag),
+                method: word(":method").unwrap_or_default(),
+                scheme: word(":scheme").unwrap_or_default(),
+                authority: redaction.authority(header(":authority").unwrap_or_default()),
                 // Envoy's tracers prefer what a rewrite has left of the path that was asked for.
                 path: path(header("x-envoy-original-path").or_else(|| header(":path"))),
-                user_agent: tag("user-agent"),
-                request_id: tag("x-request-id"),
-                client_trace_id: tag("x-client-trace-id"),
-                downstream_cluster: tag("x-envoy-downstream-service-cluster"),
+                user_agent: text("user-agent"),
+                request_id: word("x-request-id"),
+                client_trace_id: word("x-client-trace-id"),
+                downstream_cluster: text("x-envoy-downstream-service-cluster"),
                 grpc,
             },
-            header_values: tags.read(header),
+            header_values: tags.read(redaction, header),
         }
     }
 
@@ -102,11 +94,12 @@ impl Recording {
         resource: &Resource,
         names: &mut ServiceNames,
         tags: &'t CustomTags,
-        caps: Caps,
+        redaction: &Redaction,
     ) -> Span<'t> {
         let grpc_status = facts.grpc_status.as_deref().and_then(number);
         let error = facts.status_code.is_none_or(|code| code >= 500)
             || grpc_status.is_some_and(|status| GRPC_ERRORS.contains(&status));
+        let peer = facts.peer.and_then(|peer| redaction.client(peer));
         let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
         Span {
             trace_id: self.context.trace_id,
@@ -123,7 +116,7 @@ impl Recording {
             sampling: Sampling { rule, threshold: self.verdict.threshold },
             local: local(facts.kind, resource, facts.local),
             remote: match facts.kind {
-                SpanKind::Server => Endpoint::new("", facts.peer),
+                SpanKind::Server => Endpoint::new("", peer),
                 SpanKind::Client => Endpoint::new(
                     service.map(|service| service.service_name()).unwrap_or_default(),
                     facts.upstream,
@@ -132,16 +125,14 @@ impl Recording {
             request: self.request,
             response: HttpResponse {
                 status_code: facts.status_code,
-                protocol: text::text(&facts.protocol, caps.tag),
+                protocol: redaction.word(&facts.protocol),
                 request_size: facts.request_size,
                 response_size: facts.response_size,
                 flags: flags::names(facts.flags),
-                upstream_cluster: facts
-                    .cluster
-                    .map(|cluster| text::text(cluster.as_bytes(), caps.tag)),
-                peer: facts.peer.map(|peer| peer.ip()),
+                upstream_cluster: facts.cluster.map(|cluster| redaction.word(cluster.as_bytes())),
+                peer: peer.map(|peer| peer.ip()),
                 grpc_status,
-                grpc_message: facts.grpc_message.map(|value| text::text(&value, caps.tag)),
+                grpc_message: facts.grpc_message.map(|value| redaction.value(&value)),
                 error,
             },
             custom_tags: tags.tags(self.header_values),

@@ -1,8 +1,11 @@
 use super::*;
-use crate::config::{CustomTag, TagSource};
+use crate::config::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};
 use crate::trace::{SpanId, TraceFlags, TraceId};
 
-const CAPS: Caps = Caps { tag: 64, path: 16 };
+fn capped() -> Redaction {
+    let usual = settings(PluginConfig::default(), MeshConfig::default());
+    Redaction::new(&Settings { max_tag_length: 64, max_path_length: 16, ..usual })
+}
 
 fn context() -> TraceContext {
     TraceContext {
@@ -20,7 +23,7 @@ fn verdict(decision: Decision) -> Verdict {
 
 fn begin(headers: &[(&str, &[u8])], decision: Decision) -> Recording {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), *value)).collect();
-    Recording::begin(context(), verdict(decision), &headers, &CustomTags::default(), CAPS)
+    Recording::begin(context(), verdict(decision), &headers, &CustomTags::default(), &capped())
 }
 
 fn facts() -> Facts {
@@ -45,7 +48,7 @@ fn facts() -> Facts {
 
 fn finish(recording: Recording, facts: Facts, resource: &Resource) -> Span<'static> {
     static NO_TAGS: std::sync::LazyLock<CustomTags> = std::sync::LazyLock::new(CustomTags::default);
-    recording.finish(facts, "parent", resource, &mut ServiceNames::default(), &NO_TAGS, CAPS)
+    recording.finish(facts, "parent", resource, &mut ServiceNames::default(), &NO_TAGS, &capped())
 }
 
 fn resource() -> Resource {
@@ -73,7 +76,7 @@ fn what_was_asked_is_valid_redacted_and_capped() {
     assert_eq!(request.authority, "host:80");
     assert_eq!(request.path, "/p?token=REDACTE");
     assert_eq!(request.user_agent.as_deref(), Some("\u{fffd}"));
-    assert_eq!(request.request_id.unwrap().len(), CAPS.tag);
+    assert_eq!(request.request_id.unwrap().len(), 64);
     assert_eq!(request.grpc, None);
 }
 
@@ -167,9 +170,9 @@ fn ids_times_and_debug_are_those_of_the_request() {
 #[test]
 fn custom_tags_come_from_the_request_that_began() {
     let tag = CustomTag { name: "account".to_owned(), source: TagSource::Header { name: "x-account-id".to_owned(), default: None } };
-    let tags = CustomTags::new(&[tag], 64, |_| None);
+    let tags = CustomTags::new(&[tag], &capped(), |_| None);
     let headers = [(&b"x-account-id"[..], &b"first"[..]), (b"x-account-id", b"second")];
-    let recording = Recording::begin(context(), verdict(Decision::Sample), &headers, &tags, CAPS);
-    let span = recording.finish(facts(), "parent", &resource(), &mut ServiceNames::default(), &tags, CAPS);
+    let recording = Recording::begin(context(), verdict(Decision::Sample), &headers, &tags, &capped());
+    let span = recording.finish(facts(), "parent", &resource(), &mut ServiceNames::default(), &tags, &capped());
     assert_eq!(span.custom_tags, [("account", "first".into())]);
 }

@@ -1,4 +1,4 @@
-//! Bytes from the wire become text that may be recorded: valid UTF-8, capped, nothing secret.
+//! Bytes from the wire become text: valid UTF-8, and capped.
 
 use std::borrow::Cow;
 
@@ -20,52 +20,13 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Appends bytes as text, about `max` of them at most.
-fn push(text: &mut String, bytes: &[u8], max: usize) {
-    let bytes = bytes.get(..max.saturating_add(4)).unwrap_or(bytes);
-    text.push_str(&lossy(bytes));
-}
-
+/// Cuts a text that is longer, between characters.
 fn cut(text: &mut String, max: usize) {
     let mut end = max.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     text.truncate(end);
-}
-
-/// An authority without user information, which is a password as a rule.
-pub(super) fn authority(bytes: &[u8], max: usize) -> String {
-    let host = bytes.rsplit(|byte| *byte == b'@').next().unwrap_or(bytes);
-    text(host, max)
-}
-
-/// Path and query of at most `max` bytes, every value in the query replaced by `REDACTED`.
-pub(super) fn path(bytes: &[u8], max: usize) -> String {
-    let Some(question_mark) = bytes.iter().position(|byte| *byte == b'?') else {
-        return text(bytes, max);
-    };
-    let (path, query) = bytes.split_at(question_mark);
-    let mut redacted = String::with_capacity(max.min(2 * bytes.len()) + "?=REDACTED".len());
-    push(&mut redacted, path, max);
-    for (index, pair) in query.get(1..).unwrap_or_default().split(|byte| *byte == b'&').enumerate()
-    {
-        if redacted.len() >= max {
-            break;
-        }
-        redacted.push(if index == 0 { '?' } else { '&' });
-        match pair.iter().position(|byte| *byte == b'=') {
-            Some(equals) => {
-                push(&mut redacted, pair.get(..equals).unwrap_or_default(), max);
-                redacted.push_str("=REDACTED");
-            }
-            // A word alone may be a value as well as a key.
-            None if !pair.is_empty() => redacted.push_str("REDACTED"),
-            None => {}
-        }
-    }
-    cut(&mut redacted, max);
-    redacted
 }
 
 #[cfg(test)]
@@ -85,29 +46,5 @@ mod tests {
         ] {
             assert_eq!(text(bytes, max), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn query_values_are_redacted_and_keys_kept() {
-        for (input, expected) in [
-            ("/", "/"),
-            ("/a?b=c", "/a?b=REDACTED"),
-            ("/a?b=c&d=&e", "/a?b=REDACTED&d=REDACTED&REDACTED"),
-            ("/a?b=c=d;e=f", "/a?b=REDACTED"),
-            ("/a?", "/a?"),
-            ("/a?secret", "/a?REDACTED"),
-            ("/a?b=x?y=z", "/a?b=REDACTED"),
-        ] {
-            assert_eq!(path(input.as_bytes(), 256), expected, "{input}");
-        }
-        assert_eq!(path(b"/abc?d=e", 4), "/abc");
-        assert_eq!(path(b"/a?key=value&other=value", 12), "/a?key=REDAC");
-    }
-
-    #[test]
-    fn user_information_never_leaves() {
-        assert_eq!(authority(b"user:password@host:80", 256), "host:80");
-        assert_eq!(authority(b"user:p@ss@host", 256), "host");
-        assert_eq!(authority(b"host:80", 256), "host:80");
     }
 }

@@ -3,6 +3,7 @@
 
 use super::error::ConfigError;
 use super::field::{Field, Object};
+use super::header;
 
 /// The most tags that one configuration may ask for.
 pub(super) const MAX_TAGS: usize = 64;
@@ -61,10 +62,14 @@ pub(super) fn read(name: &str, field: &Field<'_>) -> Result<CustomTag, ConfigErr
     }
     let mut tag = field.object()?;
     let sources = (tag.given(&["literal"])?, tag.given(&["header"])?, tag.given(&["environment"])?);
+    let allow_sensitive = match tag.given(&["allowSensitive"])? {
+        Some(yes) => yes.boolean()?,
+        None => false,
+    };
     tag.finish()?;
     let source = match &sources {
         (Some(source), None, None) => literal(source)?,
-        (None, Some(source), None) => header(source)?,
+        (None, Some(source), None) => request_header(source, allow_sensitive)?,
         (None, None, Some(source)) => environment(source)?,
         _ => {
             let none = matches!(sources, (None, None, None));
@@ -82,9 +87,18 @@ fn literal(field: &Field<'_>) -> Result<TagSource, ConfigError> {
     Ok(TagSource::Literal(value))
 }
 
-fn header(field: &Field<'_>) -> Result<TagSource, ConfigError> {
+fn request_header(field: &Field<'_>, allow_sensitive: bool) -> Result<TagSource, ConfigError> {
     let mut header = field.object()?;
-    let name = header.need(&["name"], "the name of a request header", |name| name.header_name())?;
+    let name = header.need(&["name"], "the name of a request header", |name| {
+        let text = name.header_name()?;
+        match header::is_secret(&text) && !allow_sensitive {
+            true => Err(name.instead(
+                &format!("{} lets people in", name.shown()),
+                "another header, or allowSensitive: true beside it",
+            )),
+            false => Ok(text),
+        }
+    })?;
     let default = default_value(&mut header)?;
     header.finish()?;
     Ok(TagSource::Header { name, default })

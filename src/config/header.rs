@@ -20,6 +20,28 @@ pub(super) fn request_header(name: &str) -> Option<String> {
     field_name(name).or_else(|| pseudo().map(str::to_owned))
 }
 
+/// What the names of headers have in them whose values let somebody in.
+pub(super) const SECRET_WORDS: [&str; 11] = [
+    "api-key",
+    "api_key",
+    "apikey",
+    "authorization",
+    "cookie",
+    "credential",
+    "jwt",
+    "passwd",
+    "password",
+    "secret",
+    "token",
+];
+
+/// Whether a header's value lets somebody in, by its name in lower case: `authorization`, `set-cookie`,
+/// `x-api-key`, `x-amz-security-token`, but not `x-account-id`.
+#[inline(never)]
+pub(super) fn is_secret(name: &str) -> bool {
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +63,30 @@ mod tests {
             assert_eq!(field_name(name).as_deref(), expected, "{name:?}");
         }
         assert_eq!(field_name(&"x".repeat(257)), None);
+    }
+
+    #[test]
+    fn headers_that_let_somebody_in_are_known_by_their_names() {
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "set-cookie",
+            "x-api-key",
+            "x_api_key",
+            "apikey",
+            "x-auth-token",
+            "x-csrf-token",
+            "x-amz-security-token",
+            "x-client-secret",
+            "x-jwt-assertion",
+            "private-token",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["x-account-id", "user-agent", "x-request-id", ":path", "x-key", "x-author"] {
+            assert!(!is_secret(name), "{name}");
+        }
     }
 
     #[test]

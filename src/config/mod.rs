@@ -19,6 +19,7 @@ mod metadata;
 mod named;
 mod percentage;
 mod plugin;
+mod privacy;
 mod rule;
 mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
@@ -38,6 +39,7 @@ pub use mesh::{MeshConfig, NodeMetadata};
 pub use named::{Named, name_of};
 pub use percentage::Percentage;
 pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
+pub use privacy::{ClientAddress, Privacy, Query};
 pub use rule::Rule;
 pub use sampling::Sampling;
 #[cfg(not(target_arch = "wasm32"))]

@@ -19,7 +19,15 @@ pub(super) fn names<T>(named: &Named<T>) -> String {
 
 /// The value that a field names.
 pub(super) fn one_of<T: Copy>(field: &Field<'_>, named: &Named<T>) -> Result<T, ConfigError> {
+    let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+    let place = place(field, &names)?;
+    named.get(place).map(|(_, value)| *value).ok_or_else(|| field.is_not("a name"))
+}
+
+/// The place of the name that a field gives.
+#[inline(never)]
+fn place(field: &Field<'_>, names: &[&str]) -> Result<usize, ConfigError> {
     let text = field.string()?;
-    let found = named.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| field.is_not(&format!("one of {}", names(named))))
+    let place = names.iter().position(|name| *name == text);
+    place.ok_or_else(|| field.is_not(&format!("one of {}", names.join(", "))))
 }

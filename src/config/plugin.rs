@@ -6,10 +6,10 @@ use super::error::ConfigError;
 use super::field::Field;
 use super::named::one_of;
 use super::{
-    BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage, QueueLimits,
-    Sampling,
+    BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage, Privacy,
+    QueueLimits, Sampling,
 };
-use super::{collector, custom_tag, format, json, sampling};
+use super::{collector, custom_tag, format, json, privacy, sampling};
 
 /// The longest service name, in bytes.
 pub(super) const MAX_SERVICE_NAME: usize = 255;
@@ -46,6 +46,7 @@ pub struct PluginConfig {
     pub(super) sampling: Sampling,
     pub(super) custom_tags: Vec<CustomTag>,
     pub(super) max_tag_length: Option<usize>,
+    pub(super) privacy: Privacy,
     pub(super) extract: Vec<Format>,
     pub(super) inject: Vec<Format>,
     pub(super) collector: Collector,
@@ -62,6 +63,7 @@ impl Default for PluginConfig {
             sampling: Sampling::default(),
             custom_tags: Vec::new(),
             max_tag_length: None,
+            privacy: Privacy::default(),
             extract: Format::ALL.to_vec(),
             inject: Format::INJECTED.to_vec(),
             collector: Collector::default(),
@@ -93,6 +95,7 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     config.custom_tags = object.take(CUSTOM_TAGS_KEYS, custom_tag::list)?.unwrap_or_default();
     config.max_tag_length =
         object.take(MAX_TAG_LENGTH_KEYS, |length| length.integer(1..=MAX_TAG_LENGTH))?;
+    privacy::read(&mut config.privacy, &mut object)?;
     object.take(&["propagation"], |field| propagation(&mut config, field))?;
     if let Some(collector) = object.take(&["collector"], collector::read)? {
         config.collector = collector;

@@ -14,8 +14,8 @@ use super::plugin::{
     MAX_TAG_LENGTH, MIN_QUEUE_BYTES,
 };
 use super::{
-    CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, Named, Overflow, PluginConfig,
-    Protocol, SAMPLING_KEYS, collector, custom_tag,
+    CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS, Named, Overflow,
+    PluginConfig, Protocol, SAMPLING_KEYS, collector, custom_tag, header, privacy,
 };
 
 /// A token of RFC 9110.
@@ -39,6 +39,18 @@ pub fn schema() -> Value {
     properties.insert("sampling".to_owned(), sampling::sampling());
     for (key, what, value) in [
         ("serviceName", "The service that spans are filed under.", text(0, MAX_SERVICE_NAME)),
+        ("query", "What becomes of the query of a URL.", query()),
+        ("pathRedact", "Parts of paths that are secrets.", list(path_pattern())),
+        (
+            "maskPatterns",
+            "What is masked wherever it stands in a value.",
+            list(json!({"enum": ["email", "card"]})),
+        ),
+        (
+            "clientAddress",
+            "What is told of the client's address.",
+            json!({"enum": names(&ClientAddress::NAMED), "default": "full"}),
+        ),
         ("propagation", "The formats of trace headers.", propagation()),
         ("collector", "Where spans go.", collector()),
         (
@@ -83,6 +95,26 @@ fn one_of_two(names: &'static [&'static str]) -> impl Iterator<Item = Value> {
     pairs.map(|pair| json!({"not": {"required": pair}}))
 }
 
+fn query() -> Value {
+    let key = visible(1, privacy::MAX_LENGTH, "^[!-~]*$");
+    let keep = with(object(json!({"keep": list(key)})), "required", json!(["keep"]));
+    json!({"anyOf": [{"enum": ["drop", "redact"]}, keep]})
+}
+
+/// A template, with `**` at most once, or a segment with one star and something else.
+fn path_pattern() -> Value {
+    let segment = "(\\{[^*/{}?#;]+\\}|[^*/{}?#;]+|[^*/{}?#;]*\\*[^*/{}?#;]*)";
+    let template = format!("(/{segment})*(/\\*\\*)?(/{segment})*");
+    let part = "[^*/{}?#;]";
+    let glob = format!("{part}+\\*{part}*|\\*{part}+");
+    let pattern = visible(2, privacy::MAX_LENGTH, &format!("^({template}|{glob})$"));
+    with(pattern, "allOf", json!([{"pattern": "^[!-~]*$"}]))
+}
+
+fn list(item: Value) -> Value {
+    json!({"type": "array", "items": item, "maxItems": privacy::MAX_ITEMS})
+}
+
 fn propagation() -> Value {
     let format = json!({"enum": names(&Format::NAMED)});
     object(json!({
@@ -119,12 +151,15 @@ fn collector() -> Value {
 
 /// The reserved names in upper and lower case: `^([cC][oO]...|[hH][oO][sS][tT])$`.
 fn reserved() -> String {
+    format!("^({})$", collector::RESERVED.map(in_any_case).join("|"))
+}
+
+fn in_any_case(name: &str) -> String {
     let letter = |c: char| match c.is_ascii_alphabetic() {
         true => format!("[{c}{}]", c.to_ascii_uppercase()),
         false => c.to_string(),
     };
-    let name = |name: &str| name.chars().map(letter).collect::<String>();
-    format!("^({})$", collector::RESERVED.map(name).join("|"))
+    name.chars().map(letter).collect()
 }
 
 fn custom_tags() -> Value {
@@ -146,8 +181,15 @@ fn custom_tags() -> Value {
         "literal": literal,
         "header": source(json!({"type": "string", "pattern": header})),
         "environment": source(visible(1, custom_tag::MAX_NAME, "^[^=\\u0000]*$")),
+        "allowSensitive": {"type": "boolean"},
     }));
-    let tag = with(with(tag, "minProperties", json!(1)), "maxProperties", json!(1));
+    let sources = ["literal", "header", "environment"].map(|source| json!({"required": [source]}));
+    let tag = with(tag, "oneOf", json!(sources));
+    let secret = header::SECRET_WORDS.map(in_any_case).join("|");
+    let harmless = json!({"properties": {"name": {"not": {"pattern": secret}}}});
+    let allowed =
+        json!({"required": ["allowSensitive"], "properties": {"allowSensitive": {"const": true}}});
+    let tag = with(tag, "anyOf", json!([allowed, {"properties": {"header": harmless}}]));
     json!({
         "type": "object",
         "maxProperties": custom_tag::MAX_TAGS,

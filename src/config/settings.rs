@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Sampling};
+use super::{
+    Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Privacy, Sampling,
+};
 
 /// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
 const DEFAULT_LENGTH: usize = 256;
@@ -21,6 +23,8 @@ pub struct Settings {
     pub max_tag_length: usize,
     /// The longest path in `http.url`, in bytes, 1 to 65536.
     pub max_path_length: usize,
+    /// What of a request may leave the process.
+    pub privacy: Privacy,
     /// The formats to look for in a request, each once, in this order; the first valid context wins.
     pub extract: Vec<Format>,
     /// The formats to write upstream, each once, at least one.
@@ -107,6 +111,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
         custom_tags: merged(mesh.custom_tags, plugin.custom_tags),
         max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
         max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),
+        privacy: plugin.privacy,
         extract: plugin.extract,
         inject: plugin.inject,
         collector: plugin.collector,

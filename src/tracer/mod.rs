@@ -2,7 +2,7 @@
 //! a span in the queue. Tests drive it natively, the module drives it in Envoy.
 
 use crate::attributes::{
-    Caps, CustomTags, Facts, Naming, Recording, Resource, Service, ServiceNames,
+    CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames,
 };
 use crate::config::{Protocol, Settings};
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
@@ -17,7 +17,7 @@ pub struct Tracer {
     sampler: Sampler,
     ids: IdGenerator,
     tags: CustomTags,
-    caps: Caps,
+    redaction: Redaction,
     resource: Resource,
     names: ServiceNames,
     /// Whether the span of a request that is not sampled may be exported all the same, so that it
@@ -54,12 +54,13 @@ impl Tracer {
         let mut ids = IdGenerator::new(seed);
         let Settings { queue, batch, export, .. } = *settings;
         let exporter = Exporter::new(encoder, queue, batch, export, ids.span_id().value());
+        let redaction = Redaction::new(settings);
         Self {
             propagator: Propagator::new(settings.extract.clone(), settings.inject.clone()),
             sampler: Sampler::new(settings.sampling.clone()),
             ids,
-            tags: CustomTags::new(&settings.custom_tags, settings.max_tag_length, environment),
-            caps: Caps { tag: settings.max_tag_length, path: settings.max_path_length },
+            tags: CustomTags::new(&settings.custom_tags, &redaction, environment),
+            redaction,
             resource,
             names: ServiceNames::default(),
             exports_unsampled: false,
@@ -107,7 +108,7 @@ impl Tracer {
         Started {
             edits: self.propagator.inject(&incoming, &context, decision, &trace_state),
             recording: decision.is_sampled().then(|| {
-                Recording::begin(context, verdict, headers, &self.tags, self.caps)
+                Recording::begin(context, verdict, headers, &self.tags, &self.redaction)
                     .with_trace_state(trace_state.into_list(&incoming))
                     .with_links(extraction.links)
             }),
@@ -164,9 +165,9 @@ impl Tracer {
 
     /// Ends a sampled request.
     pub fn finish(&mut self, recording: Recording, facts: Facts) {
-        let Self { sampler, resource, names, tags, caps, .. } = self;
+        let Self { sampler, resource, names, tags, redaction, .. } = self;
         let rule = sampler.name(recording.reason());
-        let span = recording.finish(facts, rule, resource, names, tags, *caps);
+        let span = recording.finish(facts, rule, resource, names, tags, redaction);
         self.exporter.push(&span, &mut self.stats);
     }
 }

@@ -15,7 +15,10 @@ from mesh.processes import ProcessFailed, new_run_folder
 from mesh.single import SingleProxy
 
 BYTES_TYPE = "type.googleapis.com/google.protobuf.BytesValue"
-KEYS = "serviceName, sampling, customTags, maxTagLength, propagation, collector, queue, batch, export"
+KEYS = (
+    "serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, propagation, "
+    "collector, queue, batch, export"
+)
 TAG_SOURCES = "exactly one of literal, header, environment"
 ISTIO = {"ISTIO_VERSION": "1.30.3"}
 

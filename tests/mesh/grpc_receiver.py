@@ -78,6 +78,8 @@ class OtlpGrpcReceiver(OtlpReceiver):
     def note(self, call: _Call, spans: list[Span], errors: list[str]) -> None:
         """Note a request."""
         with self._changed:
+            if self.bodies is not None:
+                self.bodies.append(bytes(call.body))
             size, path = len(call.body), call.headers.get(":path", "")
             noted = Request(time.time(), call.headers, path, size, len(spans), self._under_way)
             self._received.requests.append(noted)

@@ -133,6 +133,8 @@ class Receiver:
 
     def __init__(self, loop: BackgroundLoop, port: int = 0) -> None:
         self.faults = Faults()
+        # The bodies as they came, for those who put a list here.
+        self.bodies: list[bytes] | None = None
         self._loop = loop
         self._received = _Received()
         self._changed = threading.Condition()
@@ -191,6 +193,8 @@ class Receiver:
 
     def _note(self, request: web.Request, body: bytes, at_once: int, spans: list[Span], errors: list[str]) -> None:
         with self._changed:
+            if self.bodies is not None:
+                self.bodies.append(body)
             noted = Request(time.time(), request.headers, request.path, len(body), len(spans), at_once)
             self._received.requests.append(noted)
             self._received.spans += spans

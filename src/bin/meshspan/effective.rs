@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    CUSTOM_TAGS_KEYS, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol,
-    Rule, SAMPLING_KEYS, Sampling, Settings, TagSource, name_of, settings,
+    CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig,
+    Overflow, Protocol, Query, Rule, SAMPLING_KEYS, Sampling, Settings, TagSource, name_of,
+    settings,
 };
 
 use crate::mesh::Mesh;
@@ -63,7 +64,14 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
     let format = |format| name_of(&Format::NAMED, format);
     // Values of headers are left out: they are often credentials.
     let headers = list(collector.headers.iter().map(|(name, _)| name));
+    let privacy = &settings.privacy;
+    let masked = [("email", privacy.mask_emails), ("card", privacy.mask_cards)];
+    let masked = masked.iter().filter(|(_, is_masked)| *is_masked).map(|(name, _)| name);
     vec![
+        ("query", query(&privacy.query)),
+        ("pathRedact", list(privacy.path_redact.iter())),
+        ("maskPatterns", list(masked)),
+        ("clientAddress", name_of(&ClientAddress::NAMED, &privacy.client_address).to_owned()),
         ("propagation.extract", list(settings.extract.iter().map(format))),
         ("propagation.inject", list(settings.inject.iter().map(format))),
         ("collector.protocol", name_of(&Protocol::NAMED, &collector.protocol).to_owned()),
@@ -151,6 +159,14 @@ fn source(source: &TagSource) -> String {
         TagSource::Environment { name, default } => {
             format!("environment {}{}", shown(name), or(default))
         }
+    }
+}
+
+fn query(query: &Query) -> String {
+    match query {
+        Query::Drop => "drop".to_owned(),
+        Query::Keep(keys) if keys.is_empty() => "redact".to_owned(),
+        Query::Keep(keys) => format!("keep {}", list(keys.iter())),
     }
 }
 

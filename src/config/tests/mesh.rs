@@ -204,6 +204,7 @@ fn a_bad_tag_is_reported_and_the_others_are_kept() {
                 ("c", &nameless),
                 ("d", &number),
                 ("f", &encode(&[("literal", b"prod")])),
+                ("g", &tag("header", &[("name", "Cookie")])),
             ]),
         )
         .read();
@@ -213,8 +214,9 @@ fn a_bad_tag_is_reported_and_the_others_are_kept() {
         "b: no source; allowed: exactly one of literal, header, environment",
         "c.header.name: missing; allowed: the name of a request header",
         "d.header.name: \"\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{1c}@\" is not the name of a request header",
-        "e.formatter: unknown key; allowed: literal, header, environment",
+        "e.formatter: unknown key; allowed: literal, header, environment, allowSensitive",
         "f.literal: \"prod\" is not an object",
+        "g.header.name: \"Cookie\" lets people in; allowed: another header, or allowSensitive: true beside it",
     ];
     assert_eq!(errors, expected.map(|line| format!("PROXY_CONFIG.tracing.customTags.{line}")));
 }

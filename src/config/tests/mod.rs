@@ -4,6 +4,7 @@ mod accepted;
 mod collector;
 mod hostile;
 mod mesh;
+mod privacy;
 mod refused;
 mod sampling;
 mod schema;

@@ -53,11 +53,11 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         (
             r#"{"custmTags": {}}"#,
             "custmTags: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, \
-             propagation, collector, queue, batch, export",
+             query, pathRedact, maskPatterns, clientAddress, propagation, collector, queue, batch, export",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, propagation, collector, queue, batch, export",
+            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, propagation, collector, queue, batch, export",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,
@@ -75,7 +75,7 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         ),
         (
             r#"{"customTags": {"a": {"formatter": {}}}}"#,
-            "customTags.a.formatter: unknown key; allowed: literal, header, environment",
+            "customTags.a.formatter: unknown key; allowed: literal, header, environment, allowSensitive",
         ),
         (
             r#"{"customTags": {"a": {"header": {"name": "h", "default": "d"}}}}"#,

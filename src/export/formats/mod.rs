@@ -3,6 +3,8 @@
 mod address;
 mod attributes;
 mod buffer;
+#[cfg(test)]
+mod documented_tests;
 mod grpc;
 mod gzip;
 mod json;

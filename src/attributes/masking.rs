@@ -1,0 +1,259 @@
+//! What looks like a secret in any text: user information in a URL, e-mail addresses, card numbers.
+
+/// What stands in the place of a secret.
+pub(super) const REDACTED: &[u8] = b"REDACTED";
+
+/// How far beyond a cap a secret that begins before it is looked for, in bytes: an e-mail address has
+/// at most 254.
+pub(super) const LOOK_AHEAD: usize = 256;
+
+/// How many digits a card's number has.
+const CARD_DIGITS: core::ops::RangeInclusive<u32> = 13..=19;
+
+/// How many of them are written in one group.
+const CARD_GROUP: core::ops::RangeInclusive<u32> = 3..=6;
+
+/// Whether no secret can be in it, as in nearly every text.
+pub(super) fn is_harmless(bytes: &[u8]) -> bool {
+    let mut run = 0;
+    for byte in bytes {
+        match byte {
+            b'@' | b'%' => return false,
+            b'0'..=b'9' | b' ' | b'-' | b'+' => run += 1,
+            _ => run = 0,
+        }
+        if run == *CARD_DIGITS.start() {
+            return false;
+        }
+    }
+    true
+}
+
+/// The text without what looks like a secret: `//user:password@host` always, e-mail addresses and the
+/// numbers of payment cards if so wanted. `is_cut` is whether it went on. Each byte is looked at a few
+/// times only, whatever they are.
+#[inline(never)]
+pub(super) fn masked(bytes: &[u8], is_cut: bool, emails: bool, cards: bool) -> Vec<u8> {
+    let mut masked = Vec::with_capacity(bytes.len() + REDACTED.len());
+    // What is written already, and where an e-mail address would have begun whose `@` comes next.
+    let (mut written, mut local, mut place) = (0, 0, 0);
+    let mut previous = b' ';
+    while let Some(rest @ [byte, after @ ..]) = bytes.get(place..) {
+        let (start, length) = match rest {
+            [b'/', ..] if previous == b'/' => (place + 1, user_information(after, is_cut)),
+            [b'2'..=b'6', ..] if cards && !previous.is_ascii_alphanumeric() => (place, card(rest)),
+            [b'@', domain @ ..] | [b'%', b'4', b'0', domain @ ..] if emails => {
+                let sign = rest.len() - domain.len();
+                match self::domain(domain) {
+                    length if length > 0 && local < place => (local, place - local + sign + length),
+                    _ => {
+                        local = place + sign;
+                        (place, 0)
+                    }
+                }
+            }
+            _ => {
+                if !is_local(*byte) {
+                    local = place + 1;
+                }
+                (place, 0)
+            }
+        };
+        previous = *byte;
+        place += 1;
+        if length > 0 {
+            masked.extend_from_slice(bytes.get(written..start).unwrap_or_default());
+            masked.extend_from_slice(REDACTED);
+            place = start + length;
+            (written, local, previous) = (place, place, b' ');
+        }
+    }
+    masked.extend_from_slice(bytes.get(written..).unwrap_or_default());
+    masked
+}
+
+/// How long the user information is that these bytes, an authority and more, begin with: up to the last
+/// `@` of the authority. Where the authority is cut short, all of it may be.
+fn user_information(bytes: &[u8], is_cut: bool) -> usize {
+    let mut length = 0;
+    for (place, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'/' | b'?' | b'#' | b' ' => return length,
+            b'@' => length = place,
+            _ => {}
+        }
+    }
+    if is_cut { bytes.len() } else { length }
+}
+
+/// A byte of an e-mail address before its `@`. Of what RFC 5322 allows besides, a URL has too much.
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"._%+-'".contains(&byte)
+}
+
+/// How long the domain is that these bytes begin with; a name without a dot is none.
+fn domain(bytes: &[u8]) -> usize {
+    // The last dot that a letter or digit followed, and the end of those.
+    let (mut dot, mut end, mut last_dot) = (0, 0, 0);
+    for (place, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'.' => last_dot = place,
+            b'-' => {}
+            _ if byte.is_ascii_alphanumeric() || !byte.is_ascii() => {
+                (dot, end) = (last_dot, place + 1);
+            }
+            _ => break,
+        }
+    }
+    let is_number = bytes.get(dot + 1).is_some_and(u8::is_ascii_digit);
+    if dot > 0 && end - dot > 2 && !is_number { end } else { 0 }
+}
+
+/// How long the number of a payment card is that these bytes begin with: its digits alone, or in groups
+/// with a space or a dash between. Industries 2 to 6 issue cards; times in milliseconds begin with 1.
+fn card(bytes: &[u8]) -> usize {
+    let (mut count, mut group, mut is_grouped) = (0, 0, false);
+    // The sums of ISO/IEC 7812 annex B, if the last digit so far counts once and if it counts twice.
+    let (mut once, mut twice) = (0, 0);
+    let (mut place, mut end) = (0, 0);
+    loop {
+        let rest = bytes.get(place..).unwrap_or_default();
+        place += match rest {
+            [digit @ b'0'..=b'9', ..] => {
+                let digit = u32::from(digit - b'0');
+                (once, twice) = (twice + digit, once + digit * 2 / 10 + digit * 2 % 10);
+                (count, group) = (count + 1, group + 1);
+                let ends = !rest.get(1).is_some_and(u8::is_ascii_alphanumeric);
+                let is_grouped_well = !is_grouped || CARD_GROUP.contains(&group);
+                if ends && CARD_DIGITS.contains(&count) && is_grouped_well && once % 10 == 0 {
+                    end = place + 1;
+                }
+                if count > *CARD_DIGITS.end() {
+                    return end;
+                }
+                1
+            }
+            [b' ' | b'-' | b'+', ..] if CARD_GROUP.contains(&group) => 1,
+            [b'%', b'2', b'0', ..] if CARD_GROUP.contains(&group) => 3,
+            _ => return end,
+        };
+        if !matches!(rest, [b'0'..=b'9', ..]) {
+            (group, is_grouped) = (0, true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: (bool, bool) = (true, true);
+
+    fn check((emails, cards): (bool, bool), table: &[(&str, &str)]) {
+        for (text, expected) in table {
+            let masked = masked(text.as_bytes(), false, emails, cards);
+            assert_eq!(str::from_utf8(&masked), Ok(*expected), "{text}");
+            assert!(text == expected || !is_harmless(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn user_information_is_masked_whatever_the_patterns() {
+        for patterns in [BOTH, (false, false)] {
+            check(
+                patterns,
+                &[
+                    ("https://user:password@h/p", "https://REDACTED@h/p"),
+                    ("https://user@h", "https://REDACTED@h"),
+                    ("https://user:p@ss@h/p", "https://REDACTED@h/p"),
+                    ("//4111111111111111:p@h", "//REDACTED@h"),
+                    (
+                        "/to/https://u:p@h/and/https://v:q@i",
+                        "/to/https://REDACTED@h/and/https://REDACTED@i",
+                    ),
+                    (
+                        "see https://u:p@h or https://v:q@i",
+                        "see https://REDACTED@h or https://REDACTED@i",
+                    ),
+                    ("https://@h", "https://@h"),
+                    ("https://h/p@q", "https://h/p@q"),
+                    ("https://h?p@q", "https://h?p@q"),
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn what_looks_like_an_email_address_is_masked() {
+        check(
+            (true, false),
+            &[
+                ("bob@example.com", "REDACTED"),
+                ("/users/bob.o'hara+x@mail.example.co.uk/orders", "/users/REDACTED/orders"),
+                ("/users/bob%40example.com", "/users/REDACTED"),
+                ("<bob@example.com>, \u{e9}va@exämple.com.", "<REDACTED>, REDACTED."),
+                ("a%40b%40example.com", "a%40REDACTED"),
+                ("bob@localhost", "bob@localhost"),
+                ("vue@3.2.1", "vue@3.2.1"),
+                ("@example.com", "@example.com"),
+                ("a@@b.com", "a@@b.com"),
+                ("a@.com", "a@.com"),
+                ("4111 1111 1111 1111", "4111 1111 1111 1111"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_looks_like_the_number_of_a_card_is_masked() {
+        check(
+            (false, true),
+            &[
+                ("4111111111111111", "REDACTED"),
+                ("no 4111 1111 1111 1111.", "no REDACTED."),
+                ("4111-1111-1111-1111", "REDACTED"),
+                ("4111+1111%201111+1111", "REDACTED"),
+                ("3782 822463 10005", "REDACTED"),
+                ("4222222222222", "REDACTED"),
+                ("6304000000000000000", "REDACTED"),
+                ("12 4111 1111 1111 1111 12", "12 REDACTED 12"),
+                ("4111111111111111,5555555555554444", "REDACTED,REDACTED"),
+                ("4111111111111111 5555555555554444", "REDACTED REDACTED"),
+                ("wrong check 4111111111111112", "wrong check 4111111111111112"),
+                ("begins with 1: 1700000000006", "begins with 1: 1700000000006"),
+                ("in a word a4111111111111111", "in a word a4111111111111111"),
+                ("and 4111111111111111a", "and 4111111111111111a"),
+                ("twelve 411111111111", "twelve 411111111111"),
+                ("twenty 41111111111111110000", "twenty 41111111111111110000"),
+                ("two spaces 4111  1111 1111 1111", "two spaces 4111  1111 1111 1111"),
+                ("groups of two 41 11 11 11 11 11 11 11", "groups of two 41 11 11 11 11 11 11 11"),
+                (
+                    "a UUID 41111111-1111-4111-9111-411111111111",
+                    "a UUID 41111111-1111-4111-9111-411111111111",
+                ),
+                ("bob@example.com", "bob@example.com"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_authority_that_is_cut_may_be_user_information_alone() {
+        for (text, is_cut, expected) in [
+            ("https://user:passw", true, "https://REDACTED"),
+            ("https://user:passw", false, "https://user:passw"),
+            ("https://h/passw", true, "https://h/passw"),
+        ] {
+            assert_eq!(masked(text.as_bytes(), is_cut, true, true), expected.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_looked_through_in_no_time() {
+        for part in ["%40", "@", "//", "//@", "4111 ", "4", "a@a.", "\u{e9}@", "4-"] {
+            let text = part.repeat(100_000);
+            let began = std::time::Instant::now();
+            masked(text.as_bytes(), true, true, true);
+            // A square of the length would be minutes.
+            assert!(began.elapsed().as_secs() < 10, "{part}");
+        }
+    }
+}
