@@ -44,4 +44,6 @@ pub use rule::Rule;
 pub use sampling::Sampling;
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
-pub use settings::{BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings};
+pub use settings::{
+    AccessLog, BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings,
+};

@@ -6,8 +6,8 @@ use super::error::ConfigError;
 use super::field::Field;
 use super::named::one_of;
 use super::{
-    BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage, Privacy,
-    QueueLimits, Sampling,
+    AccessLog, BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage,
+    Privacy, QueueLimits, Sampling,
 };
 use super::{collector, custom_tag, format, json, privacy, sampling};
 
@@ -47,6 +47,7 @@ pub struct PluginConfig {
     pub(super) custom_tags: Vec<CustomTag>,
     pub(super) max_tag_length: Option<usize>,
     pub(super) privacy: Privacy,
+    pub(super) access_log: AccessLog,
     pub(super) extract: Vec<Format>,
     pub(super) inject: Vec<Format>,
     pub(super) collector: Collector,
@@ -64,6 +65,7 @@ impl Default for PluginConfig {
             custom_tags: Vec::new(),
             max_tag_length: None,
             privacy: Privacy::default(),
+            access_log: AccessLog::default(),
             extract: Format::ALL.to_vec(),
             inject: Format::INJECTED.to_vec(),
             collector: Collector::default(),
@@ -96,6 +98,9 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     config.max_tag_length =
         object.take(MAX_TAG_LENGTH_KEYS, |length| length.integer(1..=MAX_TAG_LENGTH))?;
     privacy::read(&mut config.privacy, &mut object)?;
+    if let Some(field) = object.given(&["accessLog"])? {
+        config.access_log = one_of(&field, &AccessLog::NAMED)?;
+    }
     object.take(&["propagation"], |field| propagation(&mut config, field))?;
     if let Some(collector) = object.take(&["collector"], collector::read)? {
         config.collector = collector;

@@ -14,8 +14,8 @@ use super::plugin::{
     MAX_TAG_LENGTH, MIN_QUEUE_BYTES,
 };
 use super::{
-    CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS, Named, Overflow,
-    PluginConfig, Protocol, SAMPLING_KEYS, collector, custom_tag, header, privacy,
+    AccessLog, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS, Named,
+    Overflow, PluginConfig, Protocol, SAMPLING_KEYS, collector, custom_tag, header, privacy,
 };
 
 /// A token of RFC 9110.
@@ -50,6 +50,11 @@ pub fn schema() -> Value {
             "clientAddress",
             "What is told of the client's address.",
             json!({"enum": names(&ClientAddress::NAMED), "default": "full"}),
+        ),
+        (
+            "accessLog",
+            "Of which requests access logs can read the ids, as filter state.",
+            json!({"enum": names(&AccessLog::NAMED), "default": "none"}),
         ),
         ("propagation", "The formats of trace headers.", propagation()),
         ("collector", "Where spans go.", collector()),

@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_path_length: usize,
     /// What of a request may leave the process.
     pub privacy: Privacy,
+    /// Of which requests access logs can read the ids.
+    pub access_log: AccessLog,
     /// The formats to look for in a request, each once, in this order; the first valid context wins.
     pub extract: Vec<Format>,
     /// The formats to write upstream, each once, at least one.
@@ -64,6 +66,24 @@ impl Overflow {
     /// Either by its name.
     pub const NAMED: [(&'static str, Self); 2] =
         [("drop-newest", Self::DropNewest), ("drop-oldest", Self::DropOldest)];
+}
+
+/// Of which requests access logs can read the trace id, the span id and the flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// `none`.
+    #[default]
+    None,
+    /// `sampled`: those that have a span.
+    Sampled,
+    /// `all`.
+    All,
+}
+
+impl AccessLog {
+    /// Each by its name.
+    pub const NAMED: [(&'static str, Self); 3] =
+        [("none", Self::None), ("sampled", Self::Sampled), ("all", Self::All)];
 }
 
 impl Default for QueueLimits {
@@ -112,6 +132,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
         max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
         max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),
         privacy: plugin.privacy,
+        access_log: plugin.access_log,
         extract: plugin.extract,
         inject: plugin.inject,
         collector: plugin.collector,

@@ -70,6 +70,12 @@ mod import {
             data: *mut *mut u8,
             size: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_set_property(
+            path: *const u8,
+            path_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_call_foreign_function(
             name: *const u8,
             name_size: usize,
@@ -197,6 +203,13 @@ pub(super) fn property(path: &str) -> Option<Vec<u8>> {
     // SAFETY: Envoy reads `path` before it returns; as in every closure below the other two
     // pointers are `given`'s, and valid for writes while the call lasts.
     given(|data, size| unsafe { import::proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// Sets a property of the request, which access logs have as the filter state `wasm.` and its name.
+pub(super) fn set_property(name: &str, value: &[u8]) {
+    let (value, size) = (value.as_ptr(), value.len());
+    // SAFETY: Envoy reads `name` and `value` before it returns.
+    unsafe { import::proxy_set_property(name.as_ptr(), name.len(), value, size) };
 }
 
 /// What one of Envoy's own functions gives, which are no part of the ABI.

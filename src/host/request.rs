@@ -6,8 +6,10 @@ use super::facts;
 use super::shared::Shared;
 use super::surroundings::Envoy;
 use crate::attributes::Recording;
+use crate::config::AccessLog;
 use crate::pairs;
-use crate::propagation::Edit;
+use crate::propagation::{Edit, traceparent};
+use crate::tracer::Started;
 use std::rc::Rc;
 
 /// How `response.code_details` begins where Envoy's own tracers trace nothing either: what the
@@ -44,6 +46,7 @@ impl Request {
             for edit in &started.edits {
                 apply(edit);
             }
+            show(self.shared.access_log, &started);
             self.recording = started.recording.map(Box::new);
         }
         self.recording.is_some()
@@ -69,7 +72,24 @@ fn start_late(shared: &Shared) -> Option<Recording> {
     if UNTRACED.iter().any(|untraced| details.starts_with(untraced)) {
         return None;
     }
-    shared.tracer.borrow_mut().start(&headers, &Envoy).recording
+    let started = shared.tracer.borrow_mut().start(&headers, &Envoy);
+    show(shared.access_log, &started);
+    started.recording
+}
+
+/// Has access logs show the ids that go on with a request.
+fn show(access_log: AccessLog, started: &Started) {
+    let is_shown = match access_log {
+        AccessLog::None => false,
+        AccessLog::Sampled => started.recording.is_some(),
+        AccessLog::All => true,
+    };
+    if is_shown {
+        let text = traceparent(&started.context, started.decision);
+        for (name, place) in [("trace_id", 3..35), ("span_id", 36..52), ("trace_flags", 53..55)] {
+            abi::set_property(name, text.as_bytes().get(place).unwrap_or_default());
+        }
+    }
 }
 
 /// Envoy takes every change to a request's headers before they have gone on.

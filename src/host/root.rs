@@ -96,7 +96,7 @@ impl Running {
         let tick = settings.batch.interval.min(LONGEST_TICK);
         abi::set_tick_period(tick);
         settings.collector.compression = compression::possible(&settings.collector);
-        let shared = Shared::new(tracer(&settings));
+        let shared = Shared::new(tracer(&settings), settings.access_log);
         Self {
             shared: Rc::new(shared),
             metrics,

@@ -2,6 +2,7 @@
 
 use super::abi;
 use super::facts::Expressions;
+use crate::config::AccessLog;
 use crate::tracer::Tracer;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -14,13 +15,14 @@ const SOON: Duration = Duration::from_millis(1);
 pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
     pub(super) expressions: Option<Expressions>,
+    pub(super) access_log: AccessLog,
     soon: Cell<bool>,
 }
 
 impl Shared {
-    pub(super) fn new(tracer: Tracer) -> Self {
+    pub(super) fn new(tracer: Tracer, access_log: AccessLog) -> Self {
         let expressions = Expressions::compile();
-        Self { tracer: RefCell::new(tracer), expressions, soon: Cell::new(false) }
+        Self { tracer: RefCell::new(tracer), expressions, access_log, soon: Cell::new(false) }
     }
 
     /// Asks for a tick at once, so that a full batch leaves.

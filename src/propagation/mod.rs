@@ -11,6 +11,7 @@ mod value;
 
 pub use composite::{Extraction, Propagator, TraceState};
 pub use headers::{Edit, Header, Incoming};
+pub use tracecontext::traceparent;
 pub use value::Value;
 
 use crate::config::Format;

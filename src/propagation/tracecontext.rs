@@ -51,6 +51,11 @@ fn hex_byte([upper, lower]: [u8; 2]) -> Option<u8> {
 }
 
 pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edits) {
+    edits.set(Header::Traceparent, traceparent(context, decision));
+}
+
+/// What `traceparent` says of a context: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
+pub fn traceparent(context: &TraceContext, decision: Decision) -> Value {
     let mut flags = 0;
     if decision.is_sampled() {
         flags |= SAMPLED;
@@ -70,5 +75,5 @@ pub(super) fn inject(context: &TraceContext, decision: Decision, edits: &mut Edi
         2 => b"-02",
         _ => b"-03",
     });
-    edits.set(Header::Traceparent, value);
+    value
 }

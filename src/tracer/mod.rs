@@ -34,6 +34,10 @@ pub struct Tracer {
 pub struct Started {
     /// Changes to the request's headers.
     pub edits: Vec<Edit>,
+    /// What goes on with the request.
+    pub context: TraceContext,
+    /// Whether it is sampled.
+    pub decision: Decision,
     /// The span to be, if the request is sampled.
     pub recording: Option<Recording>,
 }
@@ -93,8 +97,10 @@ impl Tracer {
         };
         let verdict = self.decide(&incoming, headers, parent.as_ref(), came_in, trace_id, envoy);
         let decision = verdict.decision;
-        if let Some(edits) = parent.and_then(|parent| self.pass(&incoming, &parent, decision)) {
-            return Started { edits, recording: None };
+        if let Some(parent) = parent
+            && let Some(edits) = self.pass(&incoming, &parent, decision)
+        {
+            return Started { edits, context: parent, decision, recording: None };
         }
         let context = TraceContext {
             trace_id,
@@ -106,6 +112,8 @@ impl Tracer {
         let threshold = verdict.threshold;
         let trace_state = self.propagator.trace_state(&incoming, &context, decision, threshold);
         Started {
+            context,
+            decision,
             edits: self.propagator.inject(&incoming, &context, decision, &trace_state),
             recording: decision.is_sampled().then(|| {
                 Recording::begin(context, verdict, headers, &self.tags, &self.redaction)

@@ -222,6 +222,7 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "pathRedact none default",
             "maskPatterns email, card default",
             "clientAddress full default",
+            "accessLog none default",
             "propagation.extract tracecontext, b3, b3multi, jaeger default",
             "propagation.inject tracecontext, b3multi default",
             "collector.protocol zipkin default",

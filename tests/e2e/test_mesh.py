@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +85,9 @@ def test_demo_ends_with_code_0(sampling: int) -> None:
     assert done.returncode == 0, done.stdout
     for part in ("Trace ", "Tags of dockebi.demo SERVER", "Service graph", "incomplete traces    0"):
         assert part in done.stdout
+    (trace_id,) = re.findall(r"^Trace ([0-9a-f]{32})\b", done.stdout, re.MULTILINE)
+    (line,) = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert line["trace_id"] == trace_id
 
 
 def _span(number: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ if every trace arrived whole and once and nothing was dropped.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -111,11 +112,22 @@ def summary(verdict: Verdict) -> Table:
     return table
 
 
-def show_trace(console: Console, backend: Backend, trace: list[waterfall.Span], span: int | None) -> None:
-    """Print one trace, the tags asked for, and the service graph."""
+def log_line(mesh: Mesh, trace_id: str) -> dict[str, Any] | None:
+    """The line of the gateway's access log that has this trace id."""
+    lines = mesh.envoys["gateway"].access_log()
+    return next((line for line in lines if line["trace_id"] == trace_id), None)
+
+
+def show_trace(
+    console: Console, backend: Backend, trace: list[waterfall.Span], line: dict[str, Any] | None, span: int | None
+) -> None:
+    """Print one trace, its line in the log and a link to it, the tags asked for, and the service graph."""
     console.print()
     console.print(waterfall.waterfall(trace, console.width))
-    link = backend.trace_url(trace[0]["traceId"])
+    if line is not None:
+        console.print("\nIn the gateway's access log")
+        console.print(Text(json.dumps(line), style="dim"), soft_wrap=True)
+    link = backend.trace_url(line["trace_id"] if line else trace[0]["traceId"])
     if link:
         console.print(Text(f"\n{link}", style="underline"), soft_wrap=True)
     if span is not None and span <= len(trace):
@@ -170,7 +182,7 @@ def run_requests(options: argparse.Namespace, console: Console, mesh: Mesh, back
     if traces:
         # The last one: the first also pays for opening every connection.
         shown = next((one for one in reversed(sampled) if one in traces), next(iter(traces)))
-        show_trace(console, backend, traces[shown], options.span)
+        show_trace(console, backend, traces[shown], log_line(mesh, shown), options.span)
         if options.pictures:
             with console.status("taking pictures of Zipkin's web page"):
                 take_pictures(backend.trace_url(shown) or "", backend.web_url() or "", options.pictures)

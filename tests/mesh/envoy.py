@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .config import MODULE, Config
 from .processes import Process, ProcessFailed
@@ -72,6 +72,9 @@ class Envoy:
         # No hot restart: with it, Envoys with the same base id would share memory.
         command += ["--disable-hot-restart", "--admin-address-path", str(self._admin_file)]
         command += ["-l", log_level, "--drain-time-s", "1"]
+        if "access_log" in self.config_path.read_text(encoding="utf-8"):
+            # Instead of every ten seconds.
+            command += ["--file-flush-interval-msec", "100"]
         self.process = Process(name, command, folder, environment, orphan_signal)
         self.admin_port = 0
         self.ports: dict[str, int] = {}
@@ -152,6 +155,11 @@ class Envoy:
     def log(self) -> str:
         """Envoy's log so far, with what the module wrote into it."""
         return self.process.log()
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """The lines of an access log in JSON that goes to the standard output."""
+        lines = (line for line in self.log().splitlines() if line.startswith("{") and line.endswith("}"))
+        return [json.loads(line) for line in lines]
 
     def wait_for_log(self, text: str, timeout: float = 10.0) -> str:
         """Wait until `text` is in the log; returns the first line that holds it."""

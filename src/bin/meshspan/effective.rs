@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS, MeshConfig,
-    Overflow, Protocol, Query, Rule, SAMPLING_KEYS, Sampling, Settings, TagSource, name_of,
-    settings,
+    AccessLog, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS,
+    MeshConfig, Overflow, Protocol, Query, Rule, SAMPLING_KEYS, Sampling, Settings, TagSource,
+    name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -72,6 +72,7 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("pathRedact", list(privacy.path_redact.iter())),
         ("maskPatterns", list(masked)),
         ("clientAddress", name_of(&ClientAddress::NAMED, &privacy.client_address).to_owned()),
+        ("accessLog", name_of(&AccessLog::NAMED, &settings.access_log).to_owned()),
         ("propagation.extract", list(settings.extract.iter().map(format))),
         ("propagation.inject", list(settings.inject.iter().map(format))),
         ("collector.protocol", name_of(&Protocol::NAMED, &collector.protocol).to_owned()),

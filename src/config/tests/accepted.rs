@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    BatchLimits, Collector, Compression, ExportLimits, Format, Overflow, Protocol, QueueLimits,
+    AccessLog, BatchLimits, Collector, Compression, ExportLimits, Format, Overflow, Protocol,
+    QueueLimits,
 };
 
 #[test]
@@ -43,6 +44,7 @@ fn nothing_configured_means_the_defaults_of_the_design() {
         let batch = BatchLimits { max_spans: 512, interval: Duration::from_secs(1) };
         assert_eq!(settings.batch, batch);
         assert_eq!(settings.export, ExportLimits { max_in_flight: 4 });
+        assert_eq!(settings.access_log, AccessLog::None);
     }
 }
 
@@ -70,7 +72,8 @@ fn every_key_of_the_design_is_read() {
             },
             "queue": {"maxSpans": 10, "maxBytes": 1024, "overflow": "drop-oldest"},
             "batch": {"maxSpans": 5.0, "interval": "250ms"},
-            "export": {"maxInFlight": 64}
+            "export": {"maxInFlight": 64},
+            "accessLog": "all"
         }"#,
     );
     assert_eq!(settings.service_name.as_deref(), Some("checkout"));
@@ -97,6 +100,7 @@ fn every_key_of_the_design_is_read() {
     let batch = BatchLimits { max_spans: 5, interval: Duration::from_millis(250) };
     assert_eq!(settings.batch, batch);
     assert_eq!(settings.export, ExportLimits { max_in_flight: 64 });
+    assert_eq!(settings.access_log, AccessLog::All);
 }
 
 #[test]

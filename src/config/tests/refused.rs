@@ -53,11 +53,11 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         (
             r#"{"custmTags": {}}"#,
             "custmTags: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, \
-             query, pathRedact, maskPatterns, clientAddress, propagation, collector, queue, batch, export",
+             query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, propagation, collector, queue, batch, export",
+            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,
@@ -113,6 +113,8 @@ fn an_overflow_policy_is_one_of_two() {
             r#"{"queue": {"overflow": "drop-random"}}"#,
             "queue.overflow: \"drop-random\" is not one of drop-newest, drop-oldest",
         ),
+        (r#"{"accessLog": true}"#, "accessLog: true is not a string"),
+        (r#"{"accessLog": "off"}"#, "accessLog: \"off\" is not one of none, sampled, all"),
         (r#"{"queue": {"overflow": true}}"#, "queue.overflow: true is not a string"),
     ]);
 }
