@@ -30,6 +30,18 @@ const HEADERS: [(&str, &str); 13] = [
 struct Route;
 
 impl Surroundings for Route {
+    fn clock(&self) -> u64 {
+        0
+    }
+
+    fn shared_data(&self, _: &str) -> Option<(Vec<u8>, u32)> {
+        None
+    }
+
+    fn set_shared_data(&self, _: &str, _: &[u8], _: u32) -> bool {
+        true
+    }
+
     fn attribute(&self, _: Attribute) -> Vec<u8> {
         Vec::new()
     }

@@ -78,6 +78,20 @@ impl Surroundings for Route<'_> {
         };
         value(self.0, name).unwrap_or_default().to_vec()
     }
+
+    fn clock(&self) -> u64 {
+        let digits = value(self.0, "fact-clock").and_then(|value| str::from_utf8(value).ok());
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or_default()
+    }
+
+    // Another plugin may have written anything there.
+    fn shared_data(&self, _: &str) -> Option<(Vec<u8>, u32)> {
+        value(self.0, "fact-shared-data").map(|value| (value.to_vec(), 1))
+    }
+
+    fn set_shared_data(&self, _: &str, _: &[u8], _: u32) -> bool {
+        value(self.0, "fact-shared-data").is_none()
+    }
 }
 
 impl Naming for Route<'_> {

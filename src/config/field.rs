@@ -177,6 +177,15 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A number within `range`, which `kind` writes out.
+    pub(super) fn decimal(
+        &self,
+        range: &RangeInclusive<f64>,
+        kind: &str,
+    ) -> Result<f64, ConfigError> {
+        self.number().filter(|number| range.contains(number)).ok_or_else(|| self.is_not(kind))
+    }
+
     /// A whole number within `range`; `512.0` is one.
     pub(super) fn integer(&self, range: RangeInclusive<u32>) -> Result<usize, ConfigError> {
         self.number()

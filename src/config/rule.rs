@@ -4,7 +4,7 @@ use super::Percentage;
 use super::error::ConfigError;
 use super::field::Field;
 use super::matching::{self, Match};
-use super::sampling::{Sampling, percent};
+use super::sampling::{Ceiling, Sampling, ceiling, percent};
 
 /// The most rules.
 pub(super) const MAX_RULES: usize = 128;
@@ -28,6 +28,8 @@ pub struct Rule {
     pub matching: Match,
     /// The share of their new traces; without one it is that of all others.
     pub percent: Option<Percentage>,
+    /// The ceiling on its sampled new traces.
+    pub ceiling: Option<Ceiling>,
 }
 
 /// Rules, each with a name of its own, each reached by some request.
@@ -51,6 +53,7 @@ fn read(field: &Field<'_>, sampling: &mut Sampling, rule: &mut Rule) -> Result<(
     if let Some(field) = object.given(&["percent"])? {
         rule.percent = Some(percent(&field)?);
     }
+    rule.ceiling = ceiling(&mut object)?;
     object.finish()
 }
 

@@ -1,9 +1,10 @@
 //! Which new traces are sampled: a percentage alone, or an object with rules and more.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::error::ConfigError;
-use super::field::Field;
+use super::field::{Field, Object};
 use super::matching::OWN_HEADERS;
 use super::plugin::SAMPLING_KEYS;
 use super::rule::{self, Rule};
@@ -19,8 +20,19 @@ pub struct Sampling {
     pub headers: Vec<Cow<'static, str>>,
     /// The first rule that matches decides.
     pub rules: Vec<Rule>,
+    /// The ceiling on sampled new traces, those of rules with ceilings of their own included.
+    pub ceiling: Option<Ceiling>,
     /// Whether probes and health checks that no rule matches are left out.
     pub drop_probes: bool,
+}
+
+/// The most sampled new traces a second, which all workers of a proxy share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceiling {
+    /// How many there are a second over time, 0.01 to 100,000.
+    pub per_second: f64,
+    /// How many may come at once after a while with fewer, 1 to 100,000.
+    pub burst: f64,
 }
 
 impl Default for Sampling {
@@ -29,6 +41,7 @@ impl Default for Sampling {
             percent: Percentage::DEFAULT,
             headers: OWN_HEADERS.map(Cow::Borrowed).to_vec(),
             rules: Vec::new(),
+            ceiling: None,
             drop_probes: true,
         }
     }
@@ -51,10 +64,35 @@ pub(super) fn read(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), C
     if let Some(field) = object.given(&["dropProbes"])? {
         config.sampling.drop_probes = field.boolean()?;
     }
+    config.sampling.ceiling = ceiling(&mut object)?;
     object.finish()
 }
 
 /// A percentage alone.
 pub(super) fn percent(field: &Field<'_>) -> Result<Percentage, ConfigError> {
     field.number().and_then(Percentage::new).ok_or_else(|| field.is_not(Percentage::KIND))
+}
+
+/// How many traces a second there may be.
+pub(super) const PER_SECOND: RangeInclusive<f64> = 0.01..=100_000.0;
+
+/// How many traces at once there may be.
+pub(super) const BURST: RangeInclusive<f64> = 1.0..=100_000.0;
+
+/// `ratePerSecond` and `burst`, of all traces or of a rule's.
+#[inline(never)]
+pub(super) fn ceiling(object: &mut Object<'_>) -> Result<Option<Ceiling>, ConfigError> {
+    let rate = object.given(&["ratePerSecond"])?;
+    let burst = object.given(&["burst"])?;
+    let Some(rate) = rate else {
+        let alone = burst.map(|field| field.instead("alone", "ratePerSecond and burst"));
+        return alone.map_or(Ok(None), Err);
+    };
+    let per_second = rate.decimal(&PER_SECOND, "a number from 0.01 to 100000")?;
+    let burst = match burst {
+        Some(field) => field.decimal(&BURST, "a number from 1 to 100000")?,
+        // With more, the first ten seconds of a load would have a tenth more than they may.
+        None => (per_second / 2.0).max(1.0),
+    };
+    Ok(Some(Ceiling { per_second, burst }))
 }

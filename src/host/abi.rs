@@ -273,20 +273,23 @@ pub(super) fn remove_header(name: &str) {
     unsafe { import::proxy_remove_header_map_value(map, name.as_ptr(), name.len()) };
 }
 
-/// What all virtual machines of this proxy share under a key.
-pub(super) fn shared_data(key: &str) -> Option<Vec<u8>> {
+/// What all virtual machines of this proxy share under a key, and its version.
+pub(super) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
     let mut version = 0;
     // SAFETY: Envoy reads `key` before it returns; `version` is valid for writes.
-    given(|data, size| unsafe {
+    let value = given(|data, size| unsafe {
         import::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
-    })
+    });
+    value.map(|value| (value, version))
 }
 
-/// Writes it, whatever is there.
-pub(super) fn set_shared_data(key: &str, value: &[u8]) {
+/// Writes it unless another version is there; for version 0 whatever is there. Whether it did.
+pub(super) fn set_shared_data(key: &str, value: &[u8], version: u32) -> bool {
     let (data, size) = (value.as_ptr(), value.len());
     // SAFETY: Envoy reads `key` and `value` before it returns.
-    unsafe { import::proxy_set_shared_data(key.as_ptr(), key.len(), data, size, 0) };
+    let status =
+        unsafe { import::proxy_set_shared_data(key.as_ptr(), key.len(), data, size, version) };
+    status == OK
 }
 
 /// Envoy's id of a metric, which keeps its value if it exists already.

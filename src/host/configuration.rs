@@ -103,11 +103,12 @@ fn last_valid_key() -> String {
 
 fn remember(plugin: &[u8]) {
     // Every worker writes the same.
-    abi::set_shared_data(&last_valid_key(), plugin);
+    abi::set_shared_data(&last_valid_key(), plugin, 0);
 }
 
 fn last_valid() -> Option<PluginConfig> {
-    PluginConfig::parse(&abi::shared_data(&last_valid_key())?).ok()
+    let (plugin, _) = abi::shared_data(&last_valid_key())?;
+    PluginConfig::parse(&plugin).ok()
 }
 
 /// What is the same for every span of this proxy.

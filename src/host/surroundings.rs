@@ -1,7 +1,8 @@
-//! What Envoy knows of a request that has only just come, for rules that ask for it.
+//! What Envoy knows while a request has only just come, for rules and ceilings that ask for it.
 
 use super::attributes::bytes;
 use super::facts::{OUTBOUND, number};
+use super::{abi, wasi};
 use crate::config::Attribute;
 use crate::sampling::Surroundings;
 
@@ -21,5 +22,18 @@ impl Surroundings for Envoy {
         // As for spans, a listener that names none is taken for one that receives.
         let is_outbound = number(&value) == Some(OUTBOUND);
         (if is_outbound { "outbound" } else { "inbound" }).as_bytes().to_vec()
+    }
+
+    fn clock(&self) -> u64 {
+        // The other one may be set; where there is none but that, it has to do.
+        wasi::monotonic_clock().unwrap_or_else(abi::now)
+    }
+
+    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        abi::shared_data(key)
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> bool {
+        abi::set_shared_data(key, value, version)
     }
 }

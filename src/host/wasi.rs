@@ -1,8 +1,8 @@
-//! What Envoy has of WASI and the module needs: entropy, and the environment of the VM.
+//! What Envoy has of WASI and the module needs: entropy, a clock, and the environment of the VM.
 //!
 //! <https://github.com/WebAssembly/WASI/blob/main/legacy/preview1/docs.md>
 //!
-//! The module is built for no system at all and imports the three functions itself. Rust's own library for
+//! The module is built for no system at all and imports the four functions itself. Rust's own library for
 //! WASI would bring along a C library, its allocator and what a panic needs to write to a file.
 #![allow(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod import {
     unsafe extern "C" {
         pub(super) fn random_get(bytes: *mut u8, size: usize) -> u32;
         pub(super) fn environ_sizes_get(count: *mut usize, size: *mut usize) -> u32;
+        pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
         pub(super) fn environ_get(variables: *mut *mut u8, bytes: *mut u8) -> u32;
     }
 }
@@ -25,6 +26,15 @@ pub(super) fn random<const N: usize>() -> Option<[u8; N]> {
     // SAFETY: Envoy writes so many bytes before it returns.
     let status = unsafe { import::random_get(bytes.as_mut_ptr(), N) };
     (status == OK).then_some(bytes)
+}
+
+/// Nanoseconds on the clock that nobody sets, the same in all virtual machines of a proxy.
+pub(super) fn monotonic_clock() -> Option<u64> {
+    const MONOTONIC: u32 = 1;
+    let mut time = 0;
+    // SAFETY: the pointer is valid for writes while the call lasts.
+    let status = unsafe { import::clock_time_get(MONOTONIC, 1, &mut time) };
+    (status == OK).then_some(time)
 }
 
 /// A variable of the VM's environment; one that is not UTF-8 counts as absent.

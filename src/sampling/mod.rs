@@ -1,5 +1,6 @@
 //! One decision for one request: what came in is kept, otherwise rules and the percentage decide.
 
+mod limit;
 mod probes;
 mod request;
 mod rules;
@@ -10,6 +11,7 @@ use crate::config::{Percentage, Sampling};
 use crate::trace::{Decision, Probability, Randomness, Threshold};
 use std::rc::Rc;
 
+use limit::Limit;
 use request::Request;
 use rules::Glance;
 
@@ -27,6 +29,8 @@ pub struct Sampler {
     least: Threshold,
     /// One for each rule.
     glances: Vec<Glance>,
+    /// The ceilings, of all new traces and of rules.
+    limits: Vec<Limit>,
 }
 
 fn threshold(percent: Percentage) -> Threshold {
@@ -55,6 +59,8 @@ pub enum Reason {
     Rule(usize),
     /// It is a probe.
     Probe,
+    /// A ceiling, of what would have been sampled.
+    Ceiling,
     /// The percentage of all other new traces.
     Percent,
 }
@@ -65,11 +71,18 @@ impl Sampler {
         let threshold = threshold(settings.percent);
         let mut least = threshold;
         let mut glances = Vec::new();
-        for rule in &settings.rules {
+        let mut limits = Vec::new();
+        if let Some(ceiling) = settings.ceiling {
+            limits.push(Limit::new(None, ceiling));
+        }
+        for (place, rule) in settings.rules.iter().enumerate() {
             least = least.min(rule.percent.map_or(threshold, self::threshold));
             glances.push(Glance::at(rule));
+            if let Some(ceiling) = rule.ceiling {
+                limits.push(Limit::new(Some(place), ceiling));
+            }
         }
-        Self { threshold, least, glances, settings }
+        Self { threshold, least, glances, limits, settings }
     }
 
     /// The decision for a trace of which nobody has decided. `headers` are those of its request.
@@ -84,11 +97,38 @@ impl Sampler {
             // Whatever it is.
             false => (Reason::Percent, self.threshold),
         };
-        let decision = match threshold.samples(randomness) {
-            true => Decision::Sample,
-            false => Decision::Drop,
-        };
-        Verdict { decision, threshold: Some(threshold), reason }
+        if !threshold.samples(randomness) {
+            return Verdict { decision: Decision::Drop, threshold: Some(threshold), reason };
+        }
+        self.limited(reason, threshold, randomness, envoy)
+    }
+
+    /// The decision for a trace that is to be sampled, if the ceilings allow it. The lower of them
+    /// decides, and each counts what the other lets through.
+    fn limited(
+        &self,
+        reason: Reason,
+        threshold: Threshold,
+        randomness: Randomness,
+        envoy: &dyn Surroundings,
+    ) -> Verdict {
+        let mut share: f64 = 1.0;
+        let mut views = Vec::new();
+        for limit in &self.limits {
+            if limit.rule.is_none_or(|place| reason == Reason::Rule(place)) {
+                let view = limit.view(envoy);
+                share = share.min(view.share);
+                views.push((limit, view));
+            }
+        }
+        let threshold = Some(threshold.of_share(share));
+        if !threshold.is_some_and(|threshold| threshold.samples(randomness)) {
+            return Verdict { decision: Decision::Drop, threshold, reason: Reason::Ceiling };
+        }
+        for (limit, view) in views {
+            limit.take(view, envoy);
+        }
+        Verdict { decision: Decision::Sample, threshold, reason }
     }
 
     /// The share of new traces with such requests that is sampled, and what says so.
@@ -117,6 +157,7 @@ impl Sampler {
                 self.settings.rules.get(index).map_or("", |rule| rule.name.as_str())
             }
             Reason::Probe => "probes",
+            Reason::Ceiling => "rate",
             Reason::Percent => "percent",
         }
     }

@@ -4,11 +4,21 @@
 use crate::config::{Attribute, Subject};
 use std::borrow::Cow;
 
-/// What Envoy knows of a request that has only just come. Each answer costs as much as a hundred
-/// rules that do not match.
+/// What Envoy knows while a request has only just come. An attribute costs as much as a hundred rules
+/// that do not match, the rest a tenth of that.
 pub trait Surroundings {
     /// An attribute's value, or nothing.
     fn attribute(&self, attribute: Attribute) -> Vec<u8>;
+
+    /// Nanoseconds on a clock that all workers share; since when is of no account.
+    fn clock(&self) -> u64;
+
+    /// What all workers share under a key, and its version. Other plugins may have written it.
+    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)>;
+
+    /// Writes it unless another version is there by now; whether it did. Version 0 is for a key that
+    /// has no value yet.
+    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> bool;
 }
 
 /// What is asked for, as one request has it.

@@ -11,6 +11,18 @@ impl Surroundings for Nowhere {
     fn attribute(&self, _: Attribute) -> Vec<u8> {
         Vec::new()
     }
+
+    fn clock(&self) -> u64 {
+        0
+    }
+
+    fn shared_data(&self, _: &str) -> Option<(Vec<u8>, u32)> {
+        None
+    }
+
+    fn set_shared_data(&self, _: &str, _: &[u8], _: u32) -> bool {
+        true
+    }
 }
 
 fn sampler(percent: f64) -> Sampler {

@@ -36,13 +36,15 @@ pub enum Metric {
     ContextsMalformed,
     /// Sampling thresholds that contradicted the decision that they came with.
     ThresholdsErased,
+    /// New traces that the ceiling alone left out.
+    TracesLimited,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -57,6 +59,7 @@ impl Metric {
         Self::ContextsContinued,
         Self::ContextsMalformed,
         Self::ThresholdsErased,
+        Self::TracesLimited,
         Self::ConfigurationInvalid,
     ];
 
@@ -77,6 +80,7 @@ impl Metric {
             Self::ContextsContinued => "meshspan_contexts_continued",
             Self::ContextsMalformed => "meshspan_contexts_malformed",
             Self::ThresholdsErased => "meshspan_thresholds_erased",
+            Self::TracesLimited => "meshspan_traces_limited",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

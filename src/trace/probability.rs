@@ -47,6 +47,13 @@ impl Threshold {
         Self(VALUES.saturating_sub(kept))
     }
 
+    /// Of what this samples the given share, 0 to 1, and at least one of 2^56 traces, unless this
+    /// samples none.
+    pub fn of_share(self, share: f64) -> Self {
+        let kept = VALUES - self.0;
+        Self(VALUES - ((kept as f64 * share) as u64).clamp(kept.min(1), kept))
+    }
+
     /// Whether the trace with this randomness is sampled.
     pub fn samples(self, randomness: Randomness) -> bool {
         randomness.0 >= self.0

@@ -7,7 +7,7 @@ use crate::attributes::{
 use crate::config::{Protocol, Settings};
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
-use crate::sampling::{Sampler, Surroundings, Verdict};
+use crate::sampling::{Reason, Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
 use crate::trace::{Decision, IdGenerator, Probability, TraceContext, TraceFlags, TraceId};
 
@@ -138,7 +138,11 @@ impl Tracer {
             .map_or_else(Probability::default, |it| self.propagator.probability(incoming, it));
         let randomness = probability.randomness.unwrap_or_else(|| trace_id.randomness());
         let Some(decision) = came_in else {
-            return self.sampler.decide(headers, randomness, envoy);
+            let verdict = self.sampler.decide(headers, randomness, envoy);
+            if verdict.reason == Reason::Ceiling {
+                self.stats.add(Metric::TracesLimited, 1);
+            }
+            return verdict;
         };
         let verdict = Verdict::of_parent(decision, probability, randomness);
         if decision.is_sampled() && verdict.threshold != probability.threshold {

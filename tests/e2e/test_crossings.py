@@ -18,6 +18,13 @@ ALWAYS = {
 }
 # All attributes of a finished request at once.
 SAMPLED = {"proxy_on_memory_allocate": 2, "proxy_call_foreign_function": 1}
+# The bucket of a ceiling besides; the clock is WASI's, and not counted here.
+LIMITED = {
+    "proxy_on_memory_allocate": 3,
+    "proxy_call_foreign_function": 1,
+    "proxy_get_shared_data": 1,
+    "proxy_set_shared_data": 1,
+}
 ADDED = "proxy_add_header_map_value"
 TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
 
@@ -29,6 +36,12 @@ TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
         pytest.param({"sampling": 0, **TAG}, {}, {ADDED: 4}, id="not sampled"),
         pytest.param(
             {"sampling": 0, "propagation": {"inject": ["tracecontext"]}}, {}, {ADDED: 1}, id="one format goes out"
+        ),
+        pytest.param(
+            {"sampling": {"percent": 100, "ratePerSecond": 50}, **TAG}, {}, {**LIMITED, ADDED: 5}, id="below a ceiling"
+        ),
+        pytest.param(
+            {"sampling": {"percent": 0, "ratePerSecond": 50}, **TAG}, {}, {ADDED: 4}, id="not sampled, with a ceiling"
         ),
         pytest.param({"sampling": 100}, TRACEPARENT, {ADDED: 3}, id="unsampled in one of two formats"),
         pytest.param({"sampling": 100}, BOTH, {}, id="unsampled in every format"),

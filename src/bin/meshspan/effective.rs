@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    AccessLog, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS,
+    AccessLog, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS,
     MeshConfig, Overflow, Protocol, Query, Rule, SAMPLING_KEYS, Sampling, Settings, TagSource,
     name_of, settings,
 };
@@ -46,15 +46,19 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
     Some(Effective { title: plugin.title.clone(), place, values })
 }
 
-fn sampling(sampling: &Sampling) -> [(&'static str, String); 3] {
-    let rule = |rule: &Rule| match rule.percent {
-        Some(percent) => format!("{} {} %", rule.name, percent.percent()),
-        None => rule.name.clone(),
+fn sampling(sampling: &Sampling) -> [(&'static str, String); 5] {
+    let rule = |rule: &Rule| {
+        let percent = rule.percent.map(|it| format!(" {} %", it.percent())).unwrap_or_default();
+        let ceiling = rule.ceiling.map(|it| format!(" {} a second", it.per_second));
+        format!("{}{percent}{}", rule.name, ceiling.unwrap_or_default())
     };
+    let ceiling = |part: fn(Ceiling) -> f64| list(sampling.ceiling.iter().map(|it| part(*it)));
     [
         ("sampling.percent", format!("{} %", sampling.percent.percent())),
         ("sampling.rules", list(sampling.rules.iter().map(rule))),
         ("sampling.dropProbes", sampling.drop_probes.to_string()),
+        ("sampling.ratePerSecond", ceiling(|it| it.per_second)),
+        ("sampling.burst", ceiling(|it| it.burst)),
     ]
 }
 

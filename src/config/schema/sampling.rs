@@ -1,10 +1,13 @@
 //! `sampling`: a percentage, or an object.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Value, json};
 
 use super::{TOKEN, described, object, text, visible, with, with_default};
 use crate::config::matching::{DIRECTIONS, MAX_HEADERS, MAX_METHODS, MAX_TEXT};
 use crate::config::rule::{MAX_NAME, MAX_RULES, RESERVED};
+use crate::config::sampling::{BURST, PER_SECOND};
 
 /// A percentage, or rules and more.
 pub(super) fn sampling() -> Value {
@@ -15,7 +18,10 @@ pub(super) fn sampling() -> Value {
             "Whether probes and health checks that no rule matches are left out.",
             with_default(json!({"type": "boolean"}), true),
         ),
+        "ratePerSecond": described("The most new traces a second, of this proxy.", number(PER_SECOND)),
+        "burst": described("How many may come at once; else half a second's.", number(BURST)),
     }));
+    let sampling = no_burst_alone(sampling);
     let sampling = with(sampling, "type", json!(["number", "object"]));
     let sampling = with(sampling, "minimum", json!(0));
     described("Percent of new traces, or more.", with(sampling, "maximum", json!(100)))
@@ -26,14 +32,25 @@ pub(super) fn percent() -> Value {
     json!({"type": "number", "minimum": 0, "maximum": 100})
 }
 
+/// A number within a range.
+fn number(range: RangeInclusive<f64>) -> Value {
+    json!({"type": "number", "minimum": range.start(), "maximum": range.end()})
+}
+
+fn no_burst_alone(object: Value) -> Value {
+    with(object, "dependentRequired", json!({"burst": ["ratePerSecond"]}))
+}
+
 fn rules() -> Value {
     let name = visible(1, MAX_NAME, "^[!-~]*$");
     let rule = object(json!({
         "name": with(name, "not", json!({"enum": RESERVED})),
         "match": matching(),
         "percent": percent(),
+        "ratePerSecond": number(PER_SECOND),
+        "burst": number(BURST),
     }));
-    let rule = with(rule, "required", json!(["name", "match"]));
+    let rule = no_burst_alone(with(rule, "required", json!(["name", "match"])));
     json!({"type": "array", "maxItems": MAX_RULES, "items": rule})
 }
 

@@ -1,7 +1,7 @@
 //! `sampling` as an object: what it means, and what is wrong with it.
 
 use super::*;
-use crate::config::{Attribute, Matcher, Rule, Sampling, Subject, Way};
+use crate::config::{Attribute, Ceiling, Matcher, Rule, Sampling, Subject, Way};
 use std::rc::Rc;
 
 fn sampling(json: &str) -> Rc<Sampling> {
@@ -83,7 +83,42 @@ fn every_key_of_a_rule_is_read() {
     assert_eq!(all.matching, expected);
     assert_eq!((all.name.as_str(), all.percent.unwrap().percent()), ("all", 5.0));
     let matching = vec![(Subject::Attribute(Attribute::Direction), is(Way::Exact, &["inbound"]))];
-    assert_eq!(*rest, Rule { name: text("rest"), matching, percent: None });
+    assert_eq!(*rest, Rule { name: text("rest"), matching, ..Rule::default() });
+}
+
+#[test]
+fn a_ceiling_is_so_many_traces_a_second_and_half_of_them_at_once_unless_more_is_said() {
+    for (json, per_second, burst) in [
+        (r#""ratePerSecond": 50"#, 50.0, 25.0),
+        (r#""ratePerSecond": 0.01"#, 0.01, 1.0),
+        (r#""ratePerSecond": 100000, "burst": 1"#, 100_000.0, 1.0),
+        (r#""burst": 100000, "ratePerSecond": 0.5"#, 0.5, 100_000.0),
+    ] {
+        let expected = Some(Ceiling { per_second, burst });
+        assert_eq!(sampling(&format!("{{{json}}}")).ceiling, expected, "{json}");
+        let rule = format!(r#"{{"name": "r", "match": {{"path": {{"exact": "/"}}}}, {json}}}"#);
+        let found = sampling(&format!(r#"{{"rules": [{rule}]}}"#));
+        assert_eq!((found.ceiling, found.rules[0].ceiling), (None, expected), "{json}");
+    }
+    refused(&[
+        (
+            r#"{"ratePerSecond": 0}"#,
+            "sampling.ratePerSecond: 0 is not a number from 0.01 to 100000",
+        ),
+        (
+            r#"{"ratePerSecond": "50"}"#,
+            "sampling.ratePerSecond: \"50\" is not a number from 0.01 to 100000",
+        ),
+        (
+            r#"{"ratePerSecond": 1, "burst": 0.5}"#,
+            "sampling.burst: 0.5 is not a number from 1 to 100000",
+        ),
+        (r#"{"burst": 5}"#, "sampling.burst: alone; allowed: ratePerSecond and burst"),
+    ]);
+    refused_rules(&[(
+        r#"{"name": "r", "match": {"path": {"exact": "/"}}, "burst": 5}"#,
+        "burst: alone; allowed: ratePerSecond and burst",
+    )]);
 }
 
 #[test]
@@ -94,7 +129,7 @@ fn a_sampling_that_is_no_percentage_and_no_object_of_its_keys_is_refused() {
         (r#"{"percent": "1"}"#, "sampling.percent: \"1\" is not a percentage from 0 to 100"),
         (
             r#"{"percentage": 1}"#,
-            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes",
+            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes, ratePerSecond, burst",
         ),
         (r#"{"dropProbes": 1}"#, "sampling.dropProbes: 1 is not true or false"),
         (r#"{"rules": {}}"#, "sampling.rules: {} is not an array of 0 to 128 entries"),
@@ -127,7 +162,7 @@ fn a_rule_has_a_name_of_its_own_and_something_to_match() {
         ),
         (
             r#"{"name": "r", "match": {"path": {"exact": "/"}}, "percents": 1}"#,
-            "percents: unknown key; allowed: name, match, percent",
+            "percents: unknown key; allowed: name, match, percent, ratePerSecond, burst",
         ),
         (
             r#"{"name": "r", "match": {"paths": {}}}"#,

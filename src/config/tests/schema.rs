@@ -59,9 +59,11 @@ fn what_is_beyond_schemas_is_refused_by_the_reader_alone() {
 /// Stands in a path for an item of an array.
 const ITEM: &str = "[]";
 
-/// A value at a path. An item that is an object is a rule, which has a name and something to match.
+/// A value at a path. An item that is an object is a rule, which has a name and something to match; a
+/// burst has its rate.
 fn whole(path: &[String], value: &Value) -> Value {
     path.iter().rev().fold(value.clone(), |mut value, key| match key.as_str() {
+        "burst" => json!({"burst": value, "ratePerSecond": 1}),
         ITEM => {
             let rule = json!({"name": "r", "match": {"path": {"exact": "/"}}});
             for (key, default) in rule.as_object().unwrap() {

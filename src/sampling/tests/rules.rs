@@ -23,6 +23,18 @@ impl Surroundings for Envoy {
         };
         value.unwrap_or_default().to_vec()
     }
+
+    fn clock(&self) -> u64 {
+        Nowhere.clock()
+    }
+
+    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        Nowhere.shared_data(key)
+    }
+
+    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> bool {
+        Nowhere.set_shared_data(key, value, version)
+    }
 }
 
 fn sampler(sampling: &str) -> Sampler {
