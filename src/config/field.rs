@@ -250,10 +250,7 @@ impl<'a> Object<'a> {
         wanted: &str,
         read: impl FnOnce(&Field<'_>) -> Result<T, ConfigError>,
     ) -> Result<T, ConfigError> {
-        match self.given(names)? {
-            Some(field) => read(&field),
-            None => Err(self.missing(names, wanted)),
-        }
+        read(&self.needed(names, wanted)?)
     }
 
     /// The value under one of `names`, for those who have to know first what else is given.
@@ -280,8 +277,13 @@ impl<'a> Object<'a> {
     }
 
     #[inline(never)]
-    fn missing(&self, names: &'static [&'static str], wanted: &str) -> ConfigError {
-        self.instead(names.first().copied().unwrap_or_default(), "missing", wanted)
+    fn needed(
+        &mut self,
+        names: &'static [&'static str],
+        wanted: &str,
+    ) -> Result<Field<'a>, ConfigError> {
+        let name = names.first().copied().unwrap_or_default();
+        self.given(names)?.ok_or_else(|| self.instead(name, "missing", wanted))
     }
 
     fn instead(&self, key: &str, found: &str, allowed: &str) -> ConfigError {

@@ -41,7 +41,7 @@ pub use percentage::Percentage;
 pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
 pub use privacy::{ClientAddress, Privacy, Query};
 pub use rule::Rule;
-pub use sampling::{Ceiling, Sampling};
+pub use sampling::{Ceiling, Force, Sampling};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
 pub use settings::{

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::error::ConfigError;
 use super::field::{Field, Object};
-use super::matching::OWN_HEADERS;
+use super::matching::{MAX_TEXT, OWN_HEADERS};
 use super::plugin::SAMPLING_KEYS;
 use super::rule::{self, Rule};
 use super::{Percentage, PluginConfig};
@@ -24,6 +24,17 @@ pub struct Sampling {
     pub ceiling: Option<Ceiling>,
     /// Whether probes and health checks that no rule matches are left out.
     pub drop_probes: bool,
+    /// The header that has a new trace sampled, whatever rules and ceilings say.
+    pub force: Option<Force>,
+}
+
+/// A header of a request, and the value that it has to have, byte by byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Force {
+    /// Its lower-case name.
+    pub header: String,
+    /// Its value, not empty.
+    pub value: String,
 }
 
 /// The most sampled new traces a second, which all workers of a proxy share.
@@ -43,6 +54,7 @@ impl Default for Sampling {
             rules: Vec::new(),
             ceiling: None,
             drop_probes: true,
+            force: None,
         }
     }
 }
@@ -65,12 +77,21 @@ pub(super) fn read(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), C
         config.sampling.drop_probes = field.boolean()?;
     }
     config.sampling.ceiling = ceiling(&mut object)?;
+    config.sampling.force = object.take(&["force"], force)?;
     object.finish()
 }
 
 /// A percentage alone.
 pub(super) fn percent(field: &Field<'_>) -> Result<Percentage, ConfigError> {
     field.number().and_then(Percentage::new).ok_or_else(|| field.is_not(Percentage::KIND))
+}
+
+fn force(field: &Field<'_>) -> Result<Force, ConfigError> {
+    let mut object = field.object()?;
+    let header = object.need(&["header"], "the name of a header", |name| name.header_name())?;
+    let value = object.need(&["value"], "a string", |value| value.text(1..=MAX_TEXT))?;
+    object.finish()?;
+    Ok(Force { header, value })
 }
 
 /// How many traces a second there may be.

@@ -179,12 +179,9 @@ fn custom_tags() -> Value {
         "required",
         json!(["value"]),
     );
-    let header = format!(
-        "^({TOKEN}{{1,256}}|:([aA][uU][tT][hH][oO][rR][iI][tT][yY]|[mM][eE][tT][hH][oO][dD]|[pP][aA][tT][hH]|[sS][cC][hH][eE][mM][eE]))$"
-    );
     let tag = object(json!({
         "literal": literal,
-        "header": source(json!({"type": "string", "pattern": header})),
+        "header": source(header()),
         "environment": source(visible(1, custom_tag::MAX_NAME, "^[^=\\u0000]*$")),
         "allowSensitive": {"type": "boolean"},
     }));
@@ -201,6 +198,14 @@ fn custom_tags() -> Value {
         "propertyNames": {"minLength": 1, "maxLength": custom_tag::MAX_NAME},
         "additionalProperties": tag,
     })
+}
+
+/// The name of a request header.
+fn header() -> Value {
+    let name = format!(
+        "^({TOKEN}{{1,256}}|:([aA][uU][tT][hH][oO][rR][iI][tT][yY]|[mM][eE][tT][hH][oO][dD]|[pP][aA][tT][hH]|[sS][cC][hH][eE][mM][eE]))$"
+    );
+    json!({"type": "string", "pattern": name})
 }
 
 fn names<T>(named: &Named<T>) -> Vec<&'static str> {

@@ -57,6 +57,8 @@ pub enum Reason {
     Parent,
     /// The rule at this place.
     Rule(usize),
+    /// The header that asks for it.
+    Force,
     /// It is a probe.
     Probe,
     /// A ceiling, of what would have been sampled.
@@ -92,6 +94,11 @@ impl Sampler {
         randomness: Randomness,
         envoy: &dyn Surroundings,
     ) -> Verdict {
+        if self.is_forced(headers) {
+            // All such traces are sampled, so that each stands for itself.
+            let threshold = Some(Threshold::ALWAYS);
+            return Verdict { decision: Decision::Sample, threshold, reason: Reason::Force };
+        }
         let (reason, threshold) = match self.least.samples(randomness) {
             true => self.share(headers, envoy),
             // Whatever it is.
@@ -131,6 +138,14 @@ impl Sampler {
         Verdict { decision: Decision::Sample, threshold, reason }
     }
 
+    /// Whether the request asks for it, and may: it is asked here alone, and whoever knows the header may.
+    fn is_forced(&self, headers: &[(&[u8], &[u8])]) -> bool {
+        self.settings.force.as_ref().is_some_and(|force| {
+            let asked = (force.header.as_bytes(), force.value.as_bytes());
+            headers.contains(&asked)
+        })
+    }
+
     /// The share of new traces with such requests that is sampled, and what says so.
     fn share(&self, headers: &[(&[u8], &[u8])], envoy: &dyn Surroundings) -> (Reason, Threshold) {
         let Sampling { headers: names, rules, drop_probes, .. } = &*self.settings;
@@ -156,6 +171,7 @@ impl Sampler {
             Reason::Rule(index) => {
                 self.settings.rules.get(index).map_or("", |rule| rule.name.as_str())
             }
+            Reason::Force => "force",
             Reason::Probe => "probes",
             Reason::Ceiling => "rate",
             Reason::Percent => "percent",

@@ -105,3 +105,31 @@ def test_probes_have_no_span_unless_they_are_asked_for(proxy: Callable[..., Sing
     for path, headers in PROBES:
         asked_for.request("GET", path, headers)
     assert len(asked_for.spans(len(PROBES))) == len(PROBES)
+
+
+def test_a_header_of_the_operators_choice_has_a_new_trace_sampled(proxy: Callable[..., SingleProxy]) -> None:
+    none = {"name": "none", "match": {"path": {"prefix": "/"}}, "percent": 0}
+    force = {"header": "X-Trace-Me", "value": "on"}
+    forcing = proxy({"sampling": {"percent": 0, "ratePerSecond": 0.01, "rules": [none], "force": force}})
+    asks = ("x-trace-me", "on")
+    for headers, rule in [
+        ([asks], "force"),
+        # A context that nobody has decided on.
+        ([asks, ("b3", "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7")], "force"),
+        ([asks, PROBES[0][1][0]], "force"),
+        ([asks, ("b3", "0")], None),
+        ([asks, ("b3", "1")], "parent"),
+        ([asks, ("b3", "d")], "debug"),
+        ([("b3", "d")], "debug"),
+        ([("x-trace-me", "On")], None),
+        ([("x-trace-me", "on, on")], None),
+    ]:
+        forcing.receiver.clear()
+        before = len(forcing.upstream.requests)
+        forcing.request("GET", "/", headers)
+        spans = forcing.spans(0 if rule is None else 1)
+        assert [span["tags"]["sampling.rule"] for span in spans] == ([] if rule is None else [rule]), headers
+        # It goes on like any other header.
+        (arrived,) = forcing.upstream.requests[before:]
+        assert arrived.values("x-trace-me") == [value.encode() for name, value in headers if name == "x-trace-me"]
+    assert forcing.stats()["meshspan_traces_limited"] == 0

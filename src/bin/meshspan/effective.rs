@@ -46,7 +46,7 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
     Some(Effective { title: plugin.title.clone(), place, values })
 }
 
-fn sampling(sampling: &Sampling) -> [(&'static str, String); 5] {
+fn sampling(sampling: &Sampling) -> [(&'static str, String); 6] {
     let rule = |rule: &Rule| {
         let percent = rule.percent.map(|it| format!(" {} %", it.percent())).unwrap_or_default();
         let ceiling = rule.ceiling.map(|it| format!(" {} a second", it.per_second));
@@ -59,6 +59,8 @@ fn sampling(sampling: &Sampling) -> [(&'static str, String); 5] {
         ("sampling.dropProbes", sampling.drop_probes.to_string()),
         ("sampling.ratePerSecond", ceiling(|it| it.per_second)),
         ("sampling.burst", ceiling(|it| it.burst)),
+        // A value may be a secret.
+        ("sampling.force", list(sampling.force.iter().map(|it| shown(&it.header)))),
     ]
 }
 

@@ -20,6 +20,7 @@ pub(super) fn sampling() -> Value {
         ),
         "ratePerSecond": described("The most new traces a second, of this proxy.", number(PER_SECOND)),
         "burst": described("How many may come at once; else half a second's.", number(BURST)),
+        "force": described("The header that has a new trace sampled, whatever the rest says.", force()),
     }));
     let sampling = no_burst_alone(sampling);
     let sampling = with(sampling, "type", json!(["number", "object"]));
@@ -30,6 +31,11 @@ pub(super) fn sampling() -> Value {
 /// A percentage alone.
 pub(super) fn percent() -> Value {
     json!({"type": "number", "minimum": 0, "maximum": 100})
+}
+
+fn force() -> Value {
+    let force = object(json!({"header": super::header(), "value": text(1, MAX_TEXT)}));
+    with(force, "required", json!(["header", "value"]))
 }
 
 /// A number within a range.

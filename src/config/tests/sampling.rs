@@ -1,7 +1,7 @@
 //! `sampling` as an object: what it means, and what is wrong with it.
 
 use super::*;
-use crate::config::{Attribute, Ceiling, Matcher, Rule, Sampling, Subject, Way};
+use crate::config::{Attribute, Ceiling, Force, Matcher, Rule, Sampling, Subject, Way};
 use std::rc::Rc;
 
 fn sampling(json: &str) -> Rc<Sampling> {
@@ -122,6 +122,37 @@ fn a_ceiling_is_so_many_traces_a_second_and_half_of_them_at_once_unless_more_is_
 }
 
 #[test]
+fn a_header_that_forces_has_a_name_and_a_value() {
+    let found = sampling(r#"{"force": {"header": "X-Trace-Me", "value": "on"}}"#);
+    let expected = Force { header: "x-trace-me".to_owned(), value: "on".to_owned() };
+    assert_eq!(found.force.as_ref(), Some(&expected));
+    refused(&[
+        (r#"{"force": "x-trace-me"}"#, "sampling.force: \"x-trace-me\" is not an object"),
+        (
+            r#"{"force": {"value": "on"}}"#,
+            "sampling.force.header: missing; allowed: the name of a header",
+        ),
+        (r#"{"force": {"header": "x"}}"#, "sampling.force.value: missing; allowed: a string"),
+        (
+            r#"{"force": {"header": "a b", "value": "on"}}"#,
+            "sampling.force.header: \"a b\" is not the name of a request header",
+        ),
+        (
+            r#"{"force": {"header": "x", "value": ""}}"#,
+            "sampling.force.value: \"\" is not a string of 1 to 256 bytes",
+        ),
+        (
+            r#"{"force": {"header": "x", "value": true}}"#,
+            "sampling.force.value: true is not a string",
+        ),
+        (
+            r#"{"force": {"header": "x", "value": "on", "percent": 1}}"#,
+            "sampling.force.percent: unknown key; allowed: header, value",
+        ),
+    ]);
+}
+
+#[test]
 fn a_sampling_that_is_no_percentage_and_no_object_of_its_keys_is_refused() {
     refused(&[
         ("[]", "sampling: [] is not a percentage from 0 to 100"),
@@ -129,7 +160,7 @@ fn a_sampling_that_is_no_percentage_and_no_object_of_its_keys_is_refused() {
         (r#"{"percent": "1"}"#, "sampling.percent: \"1\" is not a percentage from 0 to 100"),
         (
             r#"{"percentage": 1}"#,
-            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes, ratePerSecond, burst",
+            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes, ratePerSecond, burst, force",
         ),
         (r#"{"dropProbes": 1}"#, "sampling.dropProbes: 1 is not true or false"),
         (r#"{"rules": {}}"#, "sampling.rules: {} is not an array of 0 to 128 entries"),

@@ -158,6 +158,35 @@ fn envoy_is_asked_once_and_only_where_all_else_holds() {
 }
 
 #[test]
+fn a_forcing_header_of_that_value_samples_whatever_the_rest_says() {
+    let sampler = sampler(
+        r#"{"percent": 0, "ratePerSecond": 0.01, "force": {"header": "X-Trace-Me", "value": "on"},
+            "rules": [{"name": "none", "match": {"path": {"exact": "/"}}, "percent": 0}]}"#,
+    );
+    for (lines, forced) in [
+        ("x-trace-me: on", true),
+        (":path: /\nx-trace-me: on\nuser-agent: kube-probe/1.34", true),
+        ("x-trace-me: off\nx-trace-me: on", true),
+        ("x-trace-me: On", false),
+        ("x-trace-me: on,on", false),
+        ("x-trace-me: ", false),
+        ("x-trace: on", false),
+        ("", false),
+    ] {
+        let pairs = lines.lines().filter_map(|line| line.split_once(": "));
+        let headers: Vec<_> =
+            pairs.map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        // More than once, and whatever the trace's id.
+        for randomness in [0, u64::MAX, 0, u64::MAX] {
+            let verdict = sampler.decide(&headers, Randomness::new(randomness), &Envoy::default());
+            assert_eq!(verdict.decision.is_sampled(), forced, "{lines:?}");
+            assert_eq!(verdict.reason == Reason::Force, forced, "{lines:?}");
+            assert_eq!(verdict.threshold == Some(Threshold::ALWAYS), forced, "{lines:?}");
+        }
+    }
+}
+
+#[test]
 fn probes_are_left_out_unless_a_rule_takes_them_or_they_are_asked_for() {
     let usual = sampler(
         r#"{"percent": 100, "rules": [
