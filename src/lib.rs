@@ -17,6 +17,8 @@ pub mod sampling;
 
 pub mod attributes;
 
+pub mod correlation;
+
 pub mod export;
 pub mod stats;
 

@@ -85,11 +85,11 @@ impl Surroundings for Route<'_> {
     }
 
     // Another plugin may have written anything there.
-    fn shared_data(&self, _: &str) -> Option<(Vec<u8>, u32)> {
+    fn shared_data(&self, _: &[u8]) -> Option<(Vec<u8>, u32)> {
         value(self.0, "fact-shared-data").map(|value| (value.to_vec(), 1))
     }
 
-    fn set_shared_data(&self, _: &str, _: &[u8], _: u32) -> bool {
+    fn set_shared_data(&self, _: &[u8], _: &[u8], _: u32) -> bool {
         value(self.0, "fact-shared-data").is_none()
     }
 }

@@ -20,6 +20,7 @@ pub struct Recording {
     verdict: Verdict,
     trace_state: String,
     links: Vec<Link>,
+    correlation: Option<String>,
     request: HttpRequest,
     header_values: HeaderValues,
 }
@@ -50,6 +51,7 @@ impl Recording {
             verdict,
             trace_state: String::new(),
             links: Vec::new(),
+            correlation: None,
             request: HttpRequest {
                 method: word(":method").unwrap_or_default(),
                 scheme: word(":scheme").unwrap_or_default(),
@@ -74,6 +76,11 @@ impl Recording {
     /// Spans of other traces that came in with the request.
     pub fn with_links(self, links: Vec<Link>) -> Self {
         Self { links, ..self }
+    }
+
+    /// How its parent is known, where the application forwarded no context.
+    pub fn with_correlation(self, correlation: Option<String>) -> Self {
+        Self { correlation, ..self }
     }
 
     /// Whether the answer's `grpc-status` will be wanted.
@@ -108,6 +115,7 @@ impl Recording {
             flags: self.context.flags,
             trace_state: self.trace_state,
             links: self.links,
+            correlation: self.correlation,
             kind: facts.kind,
             name: span_name(service.as_ref(), &self.request),
             start_time: facts.start_time,

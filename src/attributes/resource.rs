@@ -22,6 +22,11 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Whether it is one of Istio's that have no application beside them: a gateway or a waypoint.
+    pub fn is_alone(&self) -> bool {
+        self.is_waypoint() || self.node_id.starts_with("router~")
+    }
+
     /// Whether it is Istio's proxy for the services of other pods: what is called is then a
     /// service's address, and none of its own.
     pub fn is_waypoint(&self) -> bool {

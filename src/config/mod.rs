@@ -5,6 +5,7 @@
 //! [`settings`] then takes, key by key, the plugin's word, the mesh's or the default.
 
 mod collector;
+mod correlation;
 mod custom_tag;
 mod duration;
 mod error;
@@ -30,6 +31,7 @@ mod settings;
 mod tests;
 
 pub use collector::{Collector, Compression, Protocol};
+pub use correlation::{Correlation, CorrelationMode, MAX_CORRELATION_HEADERS};
 pub use custom_tag::{CustomTag, TagSource};
 pub use error::{ConfigError, echo};
 pub use field::{WHOLE, join};

@@ -6,10 +6,10 @@ use super::error::ConfigError;
 use super::field::Field;
 use super::named::one_of;
 use super::{
-    AccessLog, BatchLimits, Collector, CustomTag, ExportLimits, Format, Overflow, Percentage,
-    Privacy, QueueLimits, Sampling,
+    AccessLog, BatchLimits, Collector, Correlation, CustomTag, ExportLimits, Format, Overflow,
+    Percentage, Privacy, QueueLimits, Sampling,
 };
-use super::{collector, custom_tag, format, json, privacy, sampling};
+use super::{collector, correlation, custom_tag, format, json, privacy, sampling};
 
 /// The longest service name, in bytes.
 pub(super) const MAX_SERVICE_NAME: usize = 255;
@@ -54,6 +54,7 @@ pub struct PluginConfig {
     pub(super) queue: QueueLimits,
     pub(super) batch: BatchLimits,
     pub(super) export: ExportLimits,
+    pub(super) correlation: Correlation,
 }
 
 impl Default for PluginConfig {
@@ -72,6 +73,7 @@ impl Default for PluginConfig {
             queue: QueueLimits::default(),
             batch: BatchLimits::default(),
             export: ExportLimits::default(),
+            correlation: Correlation::default(),
         }
     }
 }
@@ -108,6 +110,9 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     object.take(&["queue"], |field| queue(&mut config.queue, field))?;
     object.take(&["batch"], |field| batch(&mut config.batch, field))?;
     object.take(&["export"], |field| export(&mut config.export, field))?;
+    if let Some(field) = object.given(&["correlation"])? {
+        correlation::read(&mut config.correlation, &field)?;
+    }
     object.finish()?;
     Ok(config)
 }

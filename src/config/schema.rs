@@ -14,8 +14,9 @@ use super::plugin::{
     MAX_TAG_LENGTH, MIN_QUEUE_BYTES,
 };
 use super::{
-    AccessLog, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS, Named,
-    Overflow, PluginConfig, Protocol, SAMPLING_KEYS, collector, custom_tag, header, privacy,
+    AccessLog, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Correlation, CorrelationMode, Format,
+    MAX_CORRELATION_HEADERS, MAX_TAG_LENGTH_KEYS, Named, Overflow, PluginConfig, Protocol,
+    SAMPLING_KEYS, collector, correlation, custom_tag, header, privacy,
 };
 
 /// A token of RFC 9110.
@@ -82,6 +83,11 @@ pub fn schema() -> Value {
                 "maxInFlight": with_default(integer(1..=MAX_IN_FLIGHT), usual.export.max_in_flight),
             })),
         ),
+        (
+            "correlation",
+            "Links of requests that leave without a context to those that came in.",
+            correlation(&usual.correlation),
+        ),
     ] {
         properties.insert(key.to_owned(), described(what, value));
     }
@@ -126,6 +132,27 @@ fn propagation() -> Value {
         "extract": {"type": "array", "items": format, "uniqueItems": true},
         "inject": {"type": "array", "items": format, "uniqueItems": true, "minItems": 1},
     }))
+}
+
+fn correlation(usual: &Correlation) -> Value {
+    let header = json!({"type": "string", "pattern": format!("^{TOKEN}{{1,256}}$")});
+    object(json!({
+        "mode": {"enum": names(&CorrelationMode::NAMED), "default": "exact"},
+        "headers": {
+            "type": "array",
+            "items": header,
+            "uniqueItems": true,
+            "maxItems": MAX_CORRELATION_HEADERS,
+        },
+        "parentThreshold": with_default(confidence(), usual.parent_threshold),
+        "linkThreshold": with_default(confidence(), usual.link_threshold),
+        "maxInFlight": with_default(integer(1..=correlation::MAX_IN_FLIGHT), usual.max_in_flight),
+        "maxAge": with_default(duration(), "60s"),
+    }))
+}
+
+fn confidence() -> Value {
+    json!({"type": "number", "minimum": 0.5, "maximum": 1})
 }
 
 fn collector() -> Value {

@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{
-    Collector, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Privacy, Sampling,
+    Collector, Correlation, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Privacy,
+    Sampling,
 };
 
 /// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
@@ -39,6 +40,8 @@ pub struct Settings {
     pub batch: BatchLimits,
     /// How many export requests there may be.
     pub export: ExportLimits,
+    /// How requests that leave without a context are linked to those that came in.
+    pub correlation: Correlation,
 }
 
 /// What may wait for export in one worker.
@@ -142,6 +145,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
             ..plugin.batch
         },
         export: plugin.export,
+        correlation: plugin.correlation,
     }
 }
 

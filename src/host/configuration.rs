@@ -103,11 +103,11 @@ fn last_valid_key() -> String {
 
 fn remember(plugin: &[u8]) {
     // Every worker writes the same.
-    abi::set_shared_data(&last_valid_key(), plugin, 0);
+    abi::set_shared_data(last_valid_key().as_bytes(), plugin, 0);
 }
 
 fn last_valid() -> Option<PluginConfig> {
-    let (plugin, _) = abi::shared_data(&last_valid_key())?;
+    let (plugin, _) = abi::shared_data(last_valid_key().as_bytes())?;
     PluginConfig::parse(&plugin).ok()
 }
 

@@ -100,7 +100,9 @@ pub(super) fn finish(id: u32) {
 /// A context ends; whether it is done, which a root context may not be before its spans are sent.
 pub(super) fn done(id: u32) -> bool {
     with(|Contexts { roots, requests }| {
-        requests.remove(id);
+        if let Some(request) = requests.remove(id) {
+            request.abandon();
+        }
         let is_done = roots.get_mut(id).is_none_or(Root::drain);
         if is_done {
             roots.remove(id);

@@ -7,7 +7,10 @@ use crate::trace::SpanKind;
 use crate::tracer::Tracer;
 use std::net::SocketAddr;
 
-/// What `xds.listener_direction` is for a listener that the application or a gateway sends through.
+/// What `xds.listener_direction` is for a listener that receives for the application.
+pub(super) const INBOUND: i64 = 1;
+
+/// What it is for one that the application or a gateway sends through.
 pub(super) const OUTBOUND: i64 = 2;
 
 /// The attributes that every span shows, at once. One that is absent fails the whole expression, so

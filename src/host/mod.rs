@@ -9,6 +9,7 @@ mod configuration;
 mod contexts;
 mod expression;
 mod facts;
+mod in_flight;
 mod metrics;
 mod request;
 mod root;

@@ -7,6 +7,7 @@ use super::shared::Shared;
 use super::surroundings::Envoy;
 use crate::attributes::Recording;
 use crate::config::AccessLog;
+use crate::correlation::Ticket;
 use crate::pairs;
 use crate::propagation::{Edit, traceparent};
 use crate::tracer::Started;
@@ -30,35 +31,48 @@ pub(super) struct Request {
     /// keep.
     recording: Option<Box<Recording>>,
     has_body: bool,
+    /// Of a request that others may be linked to.
+    ticket: Option<Ticket>,
 }
 
 impl Request {
     pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, recording: None, has_body: true }
+        Self { shared, recording: None, has_body: true, ticket: None }
     }
 
-    /// Its headers are here; whether it is recorded.
+    /// Its headers are here; whether its end is of interest.
     pub(super) fn start(&mut self, has_body: bool) -> bool {
         self.has_body = has_body;
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
-            let started = self.shared.tracer.borrow_mut().start(&headers, &Envoy);
+            let Shared { tracer, in_flight, .. } = &*self.shared;
+            let started = in_flight.start(&mut tracer.borrow_mut(), &headers, &mut self.ticket);
             for edit in &started.edits {
                 apply(edit);
             }
             show(self.shared.access_log, &started);
             self.recording = started.recording.map(Box::new);
         }
-        self.recording.is_some()
+        self.recording.is_some() || self.ticket.is_some()
     }
 
     /// It has ended.
     pub(super) fn finish(self) {
-        let Self { shared, recording, has_body } = self;
-        let recording = recording.map(|recording| *recording).or_else(|| start_late(&shared));
+        let Self { shared, recording, has_body, ticket } = self;
+        shared.in_flight.end(ticket);
+        let recording = match recording {
+            Some(recording) => Some(*recording),
+            None if ticket.is_some() => None,
+            None => start_late(&shared),
+        };
         if let Some(recording) = recording {
             finish(&shared, recording, has_body);
         }
+    }
+
+    /// It has ended without a word of how.
+    pub(super) fn abandon(self) {
+        self.shared.in_flight.end(self.ticket);
     }
 }
 

@@ -4,10 +4,11 @@
 use super::abi::{self, Buffer, CallError, Level, Map};
 use super::compression;
 use super::configuration::{self, InForce};
+use super::in_flight::InFlight;
 use super::metrics::Metrics;
 use super::shared::Shared;
 use super::wasi;
-use crate::config::{Collector, Compression, Protocol, Settings};
+use crate::config::{Collector, Compression, CorrelationMode, Protocol, Settings};
 use crate::export::{Answer, Exporter, GZIP, Meaning, Reply};
 use crate::pairs;
 use crate::stats::{LogLimit, Metric};
@@ -96,7 +97,12 @@ impl Running {
         let tick = settings.batch.interval.min(LONGEST_TICK);
         abi::set_tick_period(tick);
         settings.collector.compression = compression::possible(&settings.collector);
-        let shared = Shared::new(tracer(&settings), settings.access_log);
+        let tracer = tracer(&settings);
+        // Gateways and waypoints have no application whose calls they would see.
+        if tracer.is_alone() {
+            settings.correlation.mode = CorrelationMode::Off;
+        }
+        let shared = Shared::new(tracer, settings.access_log, InFlight::new(settings.correlation));
         Self {
             shared: Rc::new(shared),
             metrics,
@@ -121,6 +127,7 @@ impl Running {
         let mut tracer = self.shared.tracer.borrow_mut();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = abi::now();
+        self.shared.in_flight.tick(now);
         exporter.give_up(now, stats);
         let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {

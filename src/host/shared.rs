@@ -2,6 +2,7 @@
 
 use super::abi;
 use super::facts::Expressions;
+use super::in_flight::InFlight;
 use crate::config::AccessLog;
 use crate::tracer::Tracer;
 use std::cell::{Cell, RefCell};
@@ -16,13 +17,14 @@ pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
     pub(super) expressions: Option<Expressions>,
     pub(super) access_log: AccessLog,
+    pub(super) in_flight: InFlight,
     soon: Cell<bool>,
 }
 
 impl Shared {
-    pub(super) fn new(tracer: Tracer, access_log: AccessLog) -> Self {
-        let expressions = Expressions::compile();
-        Self { tracer: RefCell::new(tracer), expressions, access_log, soon: Cell::new(false) }
+    pub(super) fn new(tracer: Tracer, access_log: AccessLog, in_flight: InFlight) -> Self {
+        let (expressions, soon) = (Expressions::compile(), Cell::new(false));
+        Self { tracer: RefCell::new(tracer), expressions, access_log, in_flight, soon }
     }
 
     /// Asks for a tick at once, so that a full batch leaves.

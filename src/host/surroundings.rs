@@ -29,11 +29,11 @@ impl Surroundings for Envoy {
         wasi::monotonic_clock().unwrap_or_else(abi::now)
     }
 
-    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+    fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
         abi::shared_data(key)
     }
 
-    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> bool {
+    fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
         abi::set_shared_data(key, value, version)
     }
 }

@@ -61,7 +61,7 @@ impl Limit {
     #[inline(never)]
     pub(super) fn view(&self, envoy: &dyn Surroundings) -> View {
         let now = envoy.clock();
-        let (value, version) = envoy.shared_data(&self.key).unwrap_or_default();
+        let (value, version) = envoy.shared_data(self.key.as_bytes()).unwrap_or_default();
         let Ceiling { per_second, burst } = self.ceiling;
         let mut view = View { tokens: burst, at: now, version, share: 1.0 };
         if let [tokens, at] = value.as_chunks().0 {
@@ -88,7 +88,7 @@ impl Limit {
         let owed = self.owed.replace(0.0) + 1.0;
         for _ in 0..ATTEMPTS {
             let value = [(view.tokens - owed).to_le_bytes(), view.at.to_le_bytes()];
-            if envoy.set_shared_data(&self.key, value.as_flattened(), view.version) {
+            if envoy.set_shared_data(self.key.as_bytes(), value.as_flattened(), view.version) {
                 return;
             }
             view = self.view(envoy);

@@ -14,11 +14,11 @@ pub trait Surroundings {
     fn clock(&self) -> u64;
 
     /// What all workers share under a key, and its version. Other plugins may have written it.
-    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)>;
+    fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)>;
 
-    /// Writes it unless another version is there by now; whether it did. Version 0 is for a key that
-    /// has no value yet.
-    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> bool;
+    /// Writes it unless another version is there by now, for version 0 whatever is there; whether it
+    /// did.
+    fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool;
 }
 
 /// What is asked for, as one request has it.

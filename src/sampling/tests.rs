@@ -16,11 +16,11 @@ impl Surroundings for Nowhere {
         0
     }
 
-    fn shared_data(&self, _: &str) -> Option<(Vec<u8>, u32)> {
+    fn shared_data(&self, _: &[u8]) -> Option<(Vec<u8>, u32)> {
         None
     }
 
-    fn set_shared_data(&self, _: &str, _: &[u8], _: u32) -> bool {
+    fn set_shared_data(&self, _: &[u8], _: &[u8], _: u32) -> bool {
         true
     }
 }

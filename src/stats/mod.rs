@@ -32,19 +32,23 @@ pub enum Metric {
     ContextsStarted,
     /// Requests that continued one.
     ContextsContinued,
+    /// Of those, requests without a context of their own, which were linked to one in flight.
+    ContextsCorrelated,
     /// Requests with a propagation header that could not be read.
     ContextsMalformed,
     /// Sampling thresholds that contradicted the decision that they came with.
     ThresholdsErased,
     /// New traces that the ceiling alone left out.
     TracesLimited,
+    /// Requests that came in while as many as can be were in flight, so that none is linked to them.
+    CorrelationTableFull,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -57,9 +61,11 @@ impl Metric {
         Self::ExportFailures,
         Self::ContextsStarted,
         Self::ContextsContinued,
+        Self::ContextsCorrelated,
         Self::ContextsMalformed,
         Self::ThresholdsErased,
         Self::TracesLimited,
+        Self::CorrelationTableFull,
         Self::ConfigurationInvalid,
     ];
 
@@ -78,9 +84,11 @@ impl Metric {
             Self::ExportFailures => "meshspan_export_failures",
             Self::ContextsStarted => "meshspan_contexts_started",
             Self::ContextsContinued => "meshspan_contexts_continued",
+            Self::ContextsCorrelated => "meshspan_contexts_correlated",
             Self::ContextsMalformed => "meshspan_contexts_malformed",
             Self::ThresholdsErased => "meshspan_thresholds_erased",
             Self::TracesLimited => "meshspan_traces_limited",
+            Self::CorrelationTableFull => "meshspan_correlation_table_full",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

@@ -54,6 +54,11 @@ impl Threshold {
         Self(VALUES - ((kept as f64 * share) as u64).clamp(kept.min(1), kept))
     }
 
+    /// How many of 2^56 traces are not sampled.
+    pub fn rejected(self) -> u64 {
+        self.0
+    }
+
     /// Whether the trace with this randomness is sampled.
     pub fn samples(self, randomness: Randomness) -> bool {
         randomness.0 >= self.0

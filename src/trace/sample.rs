@@ -13,6 +13,7 @@ pub(crate) fn span(kind: SpanKind) -> Span<'static> {
         parent_id: SpanId::new(0xa),
         flags: TraceFlags::default(),
         trace_state: String::new(),
+        correlation: None,
         links: vec![],
         kind,
         name: "reviews.default.svc.cluster.local:9080/*".to_owned(),
@@ -50,6 +51,7 @@ pub(crate) fn full() -> Span<'static> {
     Span {
         flags: TraceFlags { random: true },
         trace_state: "a=1,b=2".to_owned(),
+        correlation: Some("request_id".to_owned()),
         links: vec![link(0xabc, 0x1), link(u128::MAX, u64::MAX)],
         request: HttpRequest {
             user_agent: Some("ua".to_owned()),

@@ -143,6 +143,8 @@ pub struct Span<'a> {
     pub trace_state: String,
     /// Spans of other traces that came in with the request, each trace once.
     pub links: Vec<Link>,
+    /// How its parent is known, where the application forwarded no context: `request_id`.
+    pub correlation: Option<String>,
     /// The side of the call.
     pub kind: SpanKind,
     /// A name of low cardinality.

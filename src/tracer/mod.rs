@@ -5,11 +5,14 @@ use crate::attributes::{
     CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames,
 };
 use crate::config::{Protocol, Settings};
+use crate::correlation::Origin;
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
 use crate::sampling::{Reason, Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
-use crate::trace::{Decision, IdGenerator, Probability, TraceContext, TraceFlags, TraceId};
+use crate::trace::{
+    Decision, IdGenerator, Probability, Threshold, TraceContext, TraceFlags, TraceId,
+};
 
 /// Everything that the requests of one worker and configuration share.
 pub struct Tracer {
@@ -40,6 +43,8 @@ pub struct Started {
     pub decision: Decision,
     /// The span to be, if the request is sampled.
     pub recording: Option<Recording>,
+    /// How likely that was, where it is known.
+    pub threshold: Option<Threshold>,
 }
 
 impl Tracer {
@@ -75,41 +80,62 @@ impl Tracer {
 
     /// Continues the trace that came in with these lower-case headers, or starts one.
     pub fn start(&mut self, headers: &[(&[u8], &[u8])], envoy: &impl Surroundings) -> Started {
+        self.start_from(headers, envoy, &mut || None)
+    }
+
+    /// The same, where without a context that came in the trace of the origin is continued.
+    pub fn start_from(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        envoy: &impl Surroundings,
+        origin: &mut dyn FnMut() -> Option<Origin>,
+    ) -> Started {
         let incoming = Incoming::collect(headers.iter().copied());
         let extraction = self.propagator.extract(&incoming);
         if extraction.malformed {
             self.stats.add(Metric::ContextsMalformed, 1);
         }
-        let (parent, came_in) = match extraction.context {
-            Extracted::Context(parent) => (Some(parent), parent.decision),
-            Extracted::Decision(decision) => (None, Some(decision)),
-            Extracted::Nothing => (None, None),
+        let (parent, came_in, origin) = match extraction.context {
+            Extracted::Context(parent) => (Some(parent), parent.decision, None),
+            Extracted::Decision(decision) => (None, Some(decision), None),
+            Extracted::Nothing => {
+                let origin = origin();
+                (None, origin.as_ref().map(|origin| origin.context.decision), origin)
+            }
         };
-        let (trace_id, flags) = match parent {
-            Some(parent) => {
+        let (trace_id, parent_id, flags) = match (&parent, &origin) {
+            (Some(parent), _) => {
                 self.stats.add(Metric::ContextsContinued, 1);
-                (parent.trace_id, parent.flags)
+                (parent.trace_id, Some(parent.span_id), parent.flags)
             }
-            None => {
+            (None, Some(Origin { context, is_parent, .. })) => {
+                self.stats.add(Metric::ContextsContinued, 1);
+                self.stats.add(Metric::ContextsCorrelated, 1);
+                (context.trace_id, is_parent.then_some(context.span_id), context.flags)
+            }
+            (None, None) => {
                 self.stats.add(Metric::ContextsStarted, 1);
-                (self.ids.trace_id(), TraceFlags { random: true })
+                (self.ids.trace_id(), None, TraceFlags { random: true })
             }
         };
-        let verdict = self.decide(&incoming, headers, parent.as_ref(), came_in, trace_id, envoy);
-        let decision = verdict.decision;
+        let probability = match (&parent, &origin) {
+            _ if came_in == Some(Decision::Drop) => Probability::default(),
+            (Some(parent), _) => self.propagator.probability(&incoming, parent),
+            (None, Some(Origin { context, .. })) => {
+                Probability { threshold: context.threshold, randomness: None }
+            }
+            (None, None) => Probability::default(),
+        };
+        let verdict = self.decide(headers, probability, came_in, trace_id, envoy);
+        let Verdict { decision, threshold, .. } = verdict;
         if let Some(parent) = parent
             && let Some(edits) = self.pass(&incoming, &parent, decision)
         {
-            return Started { edits, context: parent, decision, recording: None };
+            return Started { edits, context: parent, decision, threshold, recording: None };
         }
-        let context = TraceContext {
-            trace_id,
-            span_id: self.ids.span_id(),
-            parent_id: parent.map(|parent| parent.span_id),
-            decision: Some(decision),
-            flags,
-        };
-        let threshold = verdict.threshold;
+        let span_id = self.ids.span_id();
+        let context =
+            TraceContext { trace_id, span_id, parent_id, decision: Some(decision), flags };
         let trace_state = self.propagator.trace_state(&incoming, &context, decision, threshold);
         Started {
             context,
@@ -119,23 +145,21 @@ impl Tracer {
                 Recording::begin(context, verdict, headers, &self.tags, &self.redaction)
                     .with_trace_state(trace_state.into_list(&incoming))
                     .with_links(extraction.links)
+                    .with_correlation(origin.map(|origin| origin.evidence))
             }),
+            threshold,
         }
     }
 
-    /// The decision that came in with `parent` or alone, or one of our own.
+    /// The decision that came in, with what is known of how likely it was, or one of our own.
     fn decide(
         &mut self,
-        incoming: &Incoming,
         headers: &[(&[u8], &[u8])],
-        parent: Option<&TraceContext>,
+        probability: Probability,
         came_in: Option<Decision>,
         trace_id: TraceId,
         envoy: &impl Surroundings,
     ) -> Verdict {
-        let parent = parent.filter(|_| came_in != Some(Decision::Drop));
-        let probability = parent
-            .map_or_else(Probability::default, |it| self.propagator.probability(incoming, it));
         let randomness = probability.randomness.unwrap_or_else(|| trace_id.randomness());
         let Some(decision) = came_in else {
             let verdict = self.sampler.decide(headers, randomness, envoy);
@@ -168,6 +192,11 @@ impl Tracer {
         let trace_state = self.propagator.trace_state(incoming, parent, decision, None);
         let edits = self.propagator.inject(incoming, parent, decision, &trace_state);
         (edits.is_empty() || !parent.flags.random).then_some(edits)
+    }
+
+    /// Whether the proxy has no application beside it whose calls it would see.
+    pub fn is_alone(&self) -> bool {
+        self.resource.is_alone()
     }
 
     /// The service that a route leads to, for [`Facts`].

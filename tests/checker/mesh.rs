@@ -241,6 +241,12 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "batch.maxSpans 100 default",
             "batch.interval 1s default",
             "export.maxInFlight 4 default",
+            "correlation.mode exact default",
+            "correlation.headers none default",
+            "correlation.parentThreshold 0.98 default",
+            "correlation.linkThreshold 0.9 default",
+            "correlation.maxInFlight 1024 default",
+            "correlation.maxAge 60s default",
             "ok",
         ]
     );

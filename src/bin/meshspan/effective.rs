@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    AccessLog, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, Format, MAX_TAG_LENGTH_KEYS,
-    MeshConfig, Overflow, Protocol, Query, Rule, SAMPLING_KEYS, Sampling, Settings, TagSource,
-    name_of, settings,
+    AccessLog, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode, Format,
+    MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, Rule, SAMPLING_KEYS, Sampling,
+    Settings, TagSource, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -66,7 +66,7 @@ fn sampling(sampling: &Sampling) -> [(&'static str, String); 6] {
 
 /// The keys that the mesh has no word on.
 fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
-    let Settings { collector, queue, batch, export, .. } = settings;
+    let Settings { collector, queue, batch, export, correlation, .. } = settings;
     let format = |format| name_of(&Format::NAMED, format);
     // Values of headers are left out: they are often credentials.
     let headers = list(collector.headers.iter().map(|(name, _)| name));
@@ -94,6 +94,12 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("batch.maxSpans", batch.max_spans.to_string()),
         ("batch.interval", duration(batch.interval)),
         ("export.maxInFlight", export.max_in_flight.to_string()),
+        ("correlation.mode", name_of(&CorrelationMode::NAMED, &correlation.mode).to_owned()),
+        ("correlation.headers", list(correlation.headers.iter())),
+        ("correlation.parentThreshold", correlation.parent_threshold.to_string()),
+        ("correlation.linkThreshold", correlation.link_threshold.to_string()),
+        ("correlation.maxInFlight", correlation.max_in_flight.to_string()),
+        ("correlation.maxAge", duration(correlation.max_age)),
     ]
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{
-    AccessLog, BatchLimits, Collector, Compression, ExportLimits, Format, Overflow, Protocol,
-    QueueLimits,
+    AccessLog, BatchLimits, Collector, Compression, Correlation, CorrelationMode, ExportLimits,
+    Format, Overflow, Protocol, QueueLimits,
 };
 
 #[test]
@@ -45,6 +45,17 @@ fn nothing_configured_means_the_defaults_of_the_design() {
         assert_eq!(settings.batch, batch);
         assert_eq!(settings.export, ExportLimits { max_in_flight: 4 });
         assert_eq!(settings.access_log, AccessLog::None);
+        assert_eq!(
+            settings.correlation,
+            Correlation {
+                mode: CorrelationMode::Exact,
+                headers: Vec::new(),
+                parent_threshold: 0.98,
+                link_threshold: 0.9,
+                max_in_flight: 1024,
+                max_age: Duration::from_secs(60),
+            }
+        );
     }
 }
 
@@ -73,7 +84,8 @@ fn every_key_of_the_design_is_read() {
             "queue": {"maxSpans": 10, "maxBytes": 1024, "overflow": "drop-oldest"},
             "batch": {"maxSpans": 5.0, "interval": "250ms"},
             "export": {"maxInFlight": 64},
-            "accessLog": "all"
+            "accessLog": "all",
+            "correlation": {"mode": "off", "headers": ["X-Session-Id", "a"], "parentThreshold": 1, "linkThreshold": 5e-1, "maxInFlight": 9, "maxAge": "5s"}
         }"#,
     );
     assert_eq!(settings.service_name.as_deref(), Some("checkout"));
@@ -101,6 +113,17 @@ fn every_key_of_the_design_is_read() {
     assert_eq!(settings.batch, batch);
     assert_eq!(settings.export, ExportLimits { max_in_flight: 64 });
     assert_eq!(settings.access_log, AccessLog::All);
+    assert_eq!(
+        settings.correlation,
+        Correlation {
+            mode: CorrelationMode::Off,
+            headers: vec!["x-session-id".to_owned(), "a".to_owned()],
+            parent_threshold: 1.0,
+            link_threshold: 0.5,
+            max_in_flight: 9,
+            max_age: Duration::from_secs(5),
+        }
+    );
 }
 
 #[test]

@@ -53,11 +53,11 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         (
             r#"{"custmTags": {}}"#,
             "custmTags: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, \
-             query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export",
+             query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export",
+            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,
@@ -116,6 +116,57 @@ fn an_overflow_policy_is_one_of_two() {
         (r#"{"accessLog": true}"#, "accessLog: true is not a string"),
         (r#"{"accessLog": "off"}"#, "accessLog: \"off\" is not one of none, sampled, all"),
         (r#"{"queue": {"overflow": true}}"#, "queue.overflow: true is not a string"),
+    ]);
+}
+
+#[test]
+fn correlation_has_modes_headers_and_limits() {
+    check(&[
+        (r#"{"correlation": "off"}"#, "correlation: \"off\" is not an object"),
+        (
+            r#"{"correlation": {"mode": "guess"}}"#,
+            "correlation.mode: \"guess\" is not one of off, exact, sure, infer",
+        ),
+        (
+            r#"{"correlation": {"header": []}}"#,
+            "correlation.header: unknown key; allowed: mode, headers, parentThreshold, linkThreshold, maxInFlight, maxAge",
+        ),
+        (
+            r#"{"correlation": {"headers": "x-id"}}"#,
+            "correlation.headers: \"x-id\" is not an array of 0 to 4 entries",
+        ),
+        (
+            r#"{"correlation": {"headers": [":path"]}}"#,
+            "correlation.headers[0]: \":path\" is not the name of a header",
+        ),
+        (
+            r#"{"correlation": {"headers": ["a", "a"]}}"#,
+            "correlation.headers[1]: \"a\" given twice; allowed: each header once",
+        ),
+        (
+            r#"{"correlation": {"headers": ["a", "A"]}}"#,
+            "correlation.headers[1]: \"A\" given twice; allowed: each header once",
+        ),
+        (
+            r#"{"correlation": {"headers": ["a", "b", "c", "d", "e"]}}"#,
+            "correlation.headers: [\"…\", \"…\", \"…\", \"…\", \"…\"] is not an array of 0 to 4 entries",
+        ),
+        (
+            r#"{"correlation": {"parentThreshold": 98}}"#,
+            "correlation.parentThreshold: 98 is not a number from 0.5 to 1",
+        ),
+        (
+            r#"{"correlation": {"linkThreshold": "0.9"}}"#,
+            "correlation.linkThreshold: \"0.9\" is not a number from 0.5 to 1",
+        ),
+        (
+            r#"{"correlation": {"maxInFlight": 0}}"#,
+            "correlation.maxInFlight: 0 is not a whole number from 1 to 65536",
+        ),
+        (
+            r#"{"correlation": {"maxAge": "500ms"}}"#,
+            "correlation.maxAge: \"500ms\" is not a duration from 1s to 60m",
+        ),
     ]);
 }
 

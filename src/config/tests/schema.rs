@@ -14,13 +14,15 @@ static VALIDATOR: LazyLock<Validator> =
 
 /// What the reader refuses and no schema can: the length of a duration, keys that are the same, or the
 /// same in upper and lower case, and (in the tables of `sampling`) what is wrong of several rules together.
-const BEYOND_SCHEMAS: [&str; 6] = [
+const BEYOND_SCHEMAS: [&str; 8] = [
     r#"{"sampling": 1, "sampling": 1}"#,
     r#"{"customTags": {"a": {"literal": {"value": "v"}}, "a": {"literal": {"value": "v"}}}}"#,
     r#"{"batch": {"interval": "9ms"}}"#,
     r#"{"collector": {"timeout": "0s"}}"#,
     r#"{"collector": {"timeout": "301s"}}"#,
     r#"{"collector": {"headers": {"A": "1", "a": "2"}}}"#,
+    r#"{"correlation": {"headers": ["a", "A"]}}"#,
+    r#"{"correlation": {"maxAge": "500ms"}}"#,
 ];
 
 /// That the schema takes a configuration where the reader does; text that is no JSON, or too much of
@@ -98,7 +100,7 @@ fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<Stri
 fn the_schema_has_the_keys_that_the_reader_asks_for() {
     let mut found = Vec::new();
     objects(&schema(), &[], &mut found);
-    assert_eq!(found.len(), 24, "{found:?}");
+    assert_eq!(found.len(), 25, "{found:?}");
     for (path, keys) in found {
         // The reader names the keys it knows when it finds one that it does not.
         let wrong = whole(&path, &json!({"?": 1}));

@@ -106,6 +106,7 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
     if let Some(threshold) = span.sampling.threshold {
         attributes.double("sampling.probability", threshold.probability_as_f64());
     }
+    attributes.string_if("meshspan.correlation", span.correlation.as_deref());
     attributes.custom(&span.custom_tags);
 }
 

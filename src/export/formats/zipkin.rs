@@ -169,6 +169,7 @@ impl Zipkin {
         if let Some(threshold) = span.sampling.threshold {
             tags.set("sampling.probability", &threshold.probability());
         }
+        tags.set_some("meshspan.correlation", span.correlation.as_deref());
         if !span.links.is_empty() {
             tags.set("meshspan.link", &ids_of(&span.links));
         }

@@ -14,7 +14,7 @@ const SECOND: u64 = 1_000_000_000;
 struct Process {
     now: Cell<u64>,
     /// Each key's values; a version is the number of values up to it.
-    values: RefCell<HashMap<String, Vec<Vec<u8>>>>,
+    values: RefCell<HashMap<Vec<u8>, Vec<Vec<u8>>>>,
     /// Of so many reads one is late, and sees what was there two writes ago.
     late: Cell<u64>,
     reads: Cell<u64>,
@@ -30,7 +30,7 @@ impl Surroundings for Process {
         self.now.get()
     }
 
-    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+    fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
         self.reads.set(self.reads.get() + 1);
         let values = self.values.borrow();
         let values = values.get(key)?;
@@ -39,7 +39,7 @@ impl Surroundings for Process {
         Some((values[version - 1].clone(), version as u32))
     }
 
-    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> bool {
+    fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
         let mut all = self.values.borrow_mut();
         let values = all.entry(key.to_owned()).or_default();
         let is_written = version == 0 || version as usize == values.len();
@@ -245,7 +245,7 @@ fn a_clock_that_jumps_and_a_bucket_of_others_do_no_lasting_harm() {
         ("nothing", Vec::new(), start),
     ] {
         let mut test = Load::new(2, &format!(r#"{{"percent": 100, "ratePerSecond": {ceiling}}}"#));
-        test.process.values.borrow_mut().insert("meshspan.ceiling".to_owned(), vec![value]);
+        test.process.values.borrow_mut().insert(b"meshspan.ceiling".to_vec(), vec![value]);
         test.process.now.set(at);
         // A second for a clock that is late, one for the deepest debt; a full bucket at the most.
         test.run(load, 2, "/");

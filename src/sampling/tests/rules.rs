@@ -28,11 +28,11 @@ impl Surroundings for Envoy {
         Nowhere.clock()
     }
 
-    fn shared_data(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+    fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
         Nowhere.shared_data(key)
     }
 
-    fn set_shared_data(&self, key: &str, value: &[u8], version: u32) -> bool {
+    fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
         Nowhere.set_shared_data(key, value, version)
     }
 }

@@ -50,6 +50,7 @@ def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
         plugin.setdefault("customTags", {})[f"tag-{number}"] = tag
     collector_of_row = {"protocol": row.protocol, "compression": row.compression}
     plugin["collector"] = {**plugin.get("collector", {}), **collector_of_row}
+    plugin["correlation"] = {"mode": row.correlation}
     if row.inject:
         plugin["propagation"] = {"inject": row.inject}
     configuration.set_plugin_configuration(config, plugin)

@@ -52,6 +52,7 @@ class Row:
     protocol: str = "zipkin"
     compression: str = "none"
     inject: tuple[str, ...] = ()
+    correlation: str = "exact"
     tags: int = 1
     # How many rules of sampling there are, none of which matches; no percentage alone says so.
     rules: int | None = None
@@ -92,6 +93,11 @@ ROWS = {
     "meshspan-traceparent-1": Row("meshspan, 1 %, writes traceparent only", sampling=1, inject=("tracecontext",)),
     "meshspan-unsampled": Row("meshspan, 1 %, unsampled traceparent in", sampling=1, traffic=ONE_FORMAT),
     "meshspan-passes": Row("meshspan, 1 %, unsampled traceparent and B3 in", sampling=1, traffic=BOTH_FORMATS),
+    "meshspan-passes-off": Row(
+        "the same, correlation off", sampling=1, traffic=BOTH_FORMATS, correlation="off"
+    ),
+    "meshspan-outbound-0": Row("meshspan, 0 %, outbound", sampling=0, traffic=OUTBOUND),
+    "meshspan-outbound-0-off": Row("the same, correlation off", sampling=0, traffic=OUTBOUND, correlation="off"),
     "meshspan-gzip-100": Row("meshspan, 100 %, gzip", compression="gzip"),
     "meshspan-otlp-gzip-100": Row("meshspan, 100 %, OTLP, gzip", protocol=OTLP, compression="gzip"),
     "opentelemetry-outbound": Row("Envoy's OpenTelemetry tracer, outbound", "native-opentelemetry", traffic=OUTBOUND),

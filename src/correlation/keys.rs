@@ -1,0 +1,80 @@
+//! By what a request can be recognised: ids that applications forward for their logs.
+
+/// A digest of what the header of this lower-case name says; nothing where it is absent or empty, or
+/// where its lines contradict each other.
+pub(super) fn key(headers: &[(&[u8], &[u8])], name: &str) -> Option<u64> {
+    let name = name.as_bytes();
+    let mut values = headers.iter().filter(|(header, _)| *header == name).map(|(_, value)| *value);
+    let value = values.next().filter(|value| !value.is_empty())?;
+    values.all(|other| other == value).then(|| digest(digest(0, name), value))
+}
+
+/// A digest of some bytes, the same in every worker. Those who send them gain nothing by two that have
+/// one digest: they could as well send the same.
+pub(super) fn digest(seed: u64, bytes: &[u8]) -> u64 {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    for (place, byte) in last.iter_mut().zip(rest) {
+        *place = *byte;
+    }
+    let mut digest = seed ^ bytes.len() as u64;
+    for eight in eights.iter().chain([&last]) {
+        digest = mixed(digest ^ u64::from_le_bytes(*eight));
+    }
+    digest
+}
+
+/// The last step of SplitMix64, which lets each bit change half of the others.
+fn mixed(mut bits: u64) -> u64 {
+    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn key_of(headers: &[(&str, &str)], name: &str) -> Option<u64> {
+        let headers: Vec<_> = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+        key(&headers, name)
+    }
+
+    #[test]
+    fn the_same_value_is_the_same_key_in_the_same_header_alone() {
+        let of = |name, value| key_of(&[("accept", "b"), (name, value)], name).unwrap();
+        assert_eq!(of("x-a", "1"), key_of(&[("x-a", "1"), ("x-b", "1")], "x-a").unwrap());
+        assert_ne!(of("x-a", "1"), of("x-a", "2"));
+        assert_ne!(of("x-a", "1"), of("x-b", "1"));
+    }
+
+    #[test]
+    fn what_is_absent_empty_or_contradictory_says_nothing() {
+        for (name, headers, expected) in [
+            ("none", &[][..], false),
+            ("another header", &[("x-session", "a")], false),
+            ("empty", &[("x-id", "")], false),
+            ("lines that differ", &[("x-id", "a"), ("x-id", "b")], false),
+            ("lines that are the same", &[("x-id", "a"), ("x-id", "a")], true),
+        ] {
+            assert_eq!(key_of(headers, "x-id").is_some(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn digests_of_similar_texts_differ_in_all_their_parts() {
+        let mut seen = HashSet::new();
+        let mut slots = [0; 64];
+        let texts = (0..100_000).map(|number| format!("6ba7b810-9dad-11d1-80b4-{number:012}"));
+        let padded = (0..32).map(|length| "\0".repeat(length));
+        for text in texts.chain(padded) {
+            let digest = digest(0, text.as_bytes());
+            assert!(seen.insert(digest), "{text:?}");
+            slots[digest as usize % 64] += 1;
+        }
+        // Some 1,560 each.
+        assert!(slots.iter().all(|count| (1_300..1_850).contains(count)), "{slots:?}");
+    }
+}

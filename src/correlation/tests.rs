@@ -1,0 +1,353 @@
+use super::*;
+use crate::config::Attribute;
+use crate::trace::{Decision, IdGenerator, SpanId, Threshold, TraceFlags, TraceId};
+use rand_core::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Values with their versions.
+type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
+
+/// Envoy's shared data, as the workers of one proxy see it.
+#[derive(Default)]
+struct Store {
+    values: RefCell<Values>,
+    reads: Cell<usize>,
+}
+
+impl Surroundings for Store {
+    fn attribute(&self, _: Attribute) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn clock(&self) -> u64 {
+        0
+    }
+
+    fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
+        self.reads.set(self.reads.get() + 1);
+        self.values.borrow().get(key).cloned()
+    }
+
+    fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
+        let mut values = self.values.borrow_mut();
+        let (old, at) = values.entry(key.to_vec()).or_default();
+        let is_current = version == 0 || version == *at;
+        if is_current {
+            (*old, *at) = (value.to_vec(), *at + 1);
+        }
+        is_current
+    }
+}
+
+const NOW: u32 = 1_700_000_000;
+
+/// A worker, and the settings of its root context.
+struct Worker {
+    correlation: Correlation,
+    settings: Settings,
+    stats: Stats,
+}
+
+type Headers<'a> = [(&'a str, &'a str)];
+
+fn bytes<'a>(headers: &Headers<'a>) -> Vec<(&'a [u8], &'a [u8])> {
+    headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+}
+
+impl Worker {
+    /// An inbound request.
+    fn arrive(&mut self, headers: &Headers, it: Context, store: &Store) -> Option<Ticket> {
+        let Self { correlation, settings, stats } = self;
+        correlation.arrived(settings, &bytes(headers), &it, stats, store)
+    }
+
+    fn end(&mut self, ticket: Option<Ticket>, store: &Store) {
+        self.correlation.ended(ticket.unwrap(), store);
+    }
+
+    /// Trace, whether it is the parent, and by what, of a call with these headers.
+    fn origin(&mut self, headers: &Headers, store: &Store) -> Option<(Context, bool, String)> {
+        let origin = self.correlation.origin(&self.settings, &bytes(headers), store)?;
+        Some((origin.context, origin.is_parent, origin.evidence))
+    }
+
+    fn tick(&mut self, now: u32, store: &Store) {
+        self.correlation.tick(now, store);
+    }
+}
+
+fn workers(count: usize, settings: &Settings, store: &Store) -> Vec<Worker> {
+    let worker = |_| {
+        let mut correlation = Correlation::NEW;
+        correlation.begin(NOW, store);
+        Worker { correlation, settings: settings.clone(), stats: Stats::default() }
+    };
+    (0..count).map(worker).collect()
+}
+
+fn settings(headers: &[&str]) -> Settings {
+    let headers = headers.iter().map(|name| (*name).to_owned()).collect();
+    Settings { headers, ..Settings::default() }
+}
+
+fn context(trace: u128, span: u64) -> Context {
+    Context {
+        trace_id: TraceId::new(trace).unwrap(),
+        span_id: SpanId::new(span).unwrap(),
+        decision: Decision::Sample,
+        threshold: Some(Threshold::ALWAYS),
+        flags: TraceFlags { random: true },
+    }
+}
+
+#[test]
+fn a_call_belongs_to_the_request_in_flight_whose_id_it_forwards() {
+    let store = Store::default();
+    let [one] = &mut workers(1, &settings(&["x-session-id"]), &store)[..] else { panic!() };
+    let (a, b) = (context(1, 1), context(2, 2));
+    let first = one.arrive(&[("x-request-id", "a"), ("x-session-id", "s")], a, &store);
+    let second = one.arrive(&[("x-request-id", "b"), ("x-session-id", "t")], b, &store);
+    let known = |it, by: &str| Some((it, true, by.to_owned()));
+    for (name, headers, expected) in [
+        ("its id", vec![("x-request-id", "a")], known(a, "request_id")),
+        ("the other's id", vec![("x-request-id", "b")], known(b, "request_id")),
+        ("a new id", vec![("x-request-id", "c")], None),
+        (
+            "another header",
+            vec![("x-session-id", "t"), ("x-request-id", "c")],
+            known(b, "header:x-session-id"),
+        ),
+        (
+            "the id comes first",
+            vec![("x-session-id", "t"), ("x-request-id", "a")],
+            known(a, "request_id"),
+        ),
+        ("an id is no session", vec![("x-session-id", "a")], None),
+    ] {
+        assert_eq!(one.origin(&headers, &store), expected, "{name}");
+    }
+    one.end(first, &store);
+    assert_eq!(one.origin(&[("x-request-id", "a")], &store), None, "it has ended");
+    one.end(second, &store);
+    assert_eq!(one.origin(&[("x-request-id", "b")], &store), None);
+}
+
+#[test]
+fn several_in_flight_under_one_id_give_their_trace_if_it_is_one() {
+    for (name, traces, expected) in [
+        ("one", vec![(1, 1)], Some((1, true))),
+        ("the same trace comes back", vec![(1, 1), (1, 2)], Some((1, false))),
+        ("another trace under the same id", vec![(1, 1), (2, 2)], None),
+        ("three, of which one is of another trace", vec![(1, 1), (1, 2), (2, 3)], None),
+    ] {
+        for count in [1, 2] {
+            let store = Store::default();
+            let mut workers = workers(count, &settings(&[]), &store);
+            for (number, (trace, span)) in traces.iter().enumerate() {
+                let worker = &mut workers[number % count];
+                worker.arrive(&[("x-request-id", "a")], context(*trace, *span), &store);
+            }
+            for worker in &mut workers {
+                let found = worker.origin(&[("x-request-id", "a")], &store);
+                let found =
+                    found.map(|(context, is_parent, _)| (context.trace_id.value(), is_parent));
+                assert_eq!(found, expected, "{name}, {count} workers");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_that_never_ends_is_forgotten_and_makes_room() {
+    let store = Store::default();
+    let limited =
+        Settings { max_in_flight: 2, max_age: Duration::from_secs(5), ..Settings::default() };
+    let [one, two] = &mut workers(2, &limited, &store)[..] else { panic!() };
+    let first = one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    one.arrive(&[("x-request-id", "b")], context(2, 2), &store);
+    assert_eq!(one.arrive(&[("x-request-id", "c")], context(3, 3), &store), None);
+    assert_eq!(one.arrive(&[("x-request-id", "")], context(3, 3), &store), None);
+    let mut told = Vec::new();
+    one.stats.flush(|metric, change| told.push((metric, change)));
+    assert_eq!(told, [(Metric::CorrelationTableFull, 1)], "what has no key takes no room");
+    two.tick(NOW + 5, &store);
+    assert_eq!(two.origin(&[("x-request-id", "a")], &store), None, "the other worker sees its age");
+    one.tick(NOW + 4, &store);
+    assert!(one.origin(&[("x-request-id", "a")], &store).is_some());
+    one.tick(NOW + 5, &store);
+    assert_eq!(one.origin(&[("x-request-id", "a")], &store), None);
+    one.arrive(&[("x-request-id", "c")], context(3, 3), &store);
+    one.arrive(&[("x-request-id", "d")], context(4, 4), &store);
+    one.end(first, &store);
+    assert!(one.origin(&[("x-request-id", "c")], &store).is_some(), "an old ticket ends nothing");
+}
+
+#[test]
+fn a_worker_that_is_silent_gives_its_number_away() {
+    let store = Store::default();
+    let limited = Settings { max_age: Duration::from_secs(5), ..Settings::default() };
+    let mut all = workers(4, &limited, &store);
+    for (number, worker) in all.iter_mut().enumerate().take(3) {
+        worker.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+        assert_eq!(worker.correlation.workers.own(), Some(number as u8));
+    }
+    // The second has been replaced; the others beat on.
+    for second in 1..=16 {
+        all[0].tick(NOW + second, &store);
+        all[2].tick(NOW + second, &store);
+    }
+    all[3].tick(NOW + 16, &store);
+    all[3].arrive(&[("x-request-id", "b")], context(2, 2), &store);
+    assert_eq!(all[3].correlation.workers.own(), Some(1));
+    assert!(all[0].origin(&[("x-request-id", "b")], &store).is_some());
+}
+
+#[test]
+fn a_gateway_soon_looks_for_workers_once_a_second_only() {
+    let store = Store::default();
+    let [gateway, other] = &mut workers(2, &settings(&[]), &store)[..] else { panic!() };
+    let reads = |worker: &mut Worker| {
+        let before = store.reads.get();
+        assert_eq!(worker.origin(&[("x-request-id", "new")], &store), None);
+        store.reads.get() - before
+    };
+    for _ in 0..4096 {
+        assert_eq!(reads(gateway), 1);
+    }
+    assert_eq!(reads(gateway), 0);
+    other.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    assert_eq!(reads(gateway), 0);
+    gateway.tick(NOW + 1, &store);
+    assert_eq!(reads(gateway), 1);
+    assert!(gateway.origin(&[("x-request-id", "a")], &store).is_some());
+}
+
+/// The main thread has a machine, too, to which no request comes.
+#[test]
+fn a_worker_that_is_alone_shares_nothing_until_there_is_another() {
+    let store = Store::default();
+    let all = &mut workers(4, &settings(&[]), &store)[..];
+    let [main, one, other, third] = all else { panic!() };
+    let early = one.arrive(&[("x-request-id", "early")], context(1, 1), &store);
+    for second in 1..=3 {
+        main.tick(NOW + second, &store);
+        one.tick(NOW + second, &store);
+    }
+    let in_flight = |store: &Store| {
+        let values = store.values.borrow();
+        values.values().filter(|(value, _)| value.len() >= Entry::BYTES).count()
+    };
+    assert_eq!(in_flight(&store), 0, "what it had shared is taken back");
+    let late = one.arrive(&[("x-request-id", "late")], context(2, 2), &store);
+    assert_eq!(in_flight(&store), 0);
+    let before = store.reads.get();
+    assert!(one.origin(&[("x-request-id", "late")], &store).is_some());
+    assert_eq!(one.origin(&[("x-request-id", "new")], &store), None);
+    assert_eq!(store.reads.get(), before, "nor does it look at what others share");
+    other.tick(NOW + 4, &store);
+    one.tick(NOW + 4, &store);
+    assert_eq!(in_flight(&store), 2);
+    assert!(other.origin(&[("x-request-id", "late")], &store).is_some());
+    one.end(early, &store);
+    one.end(late, &store);
+    assert_eq!(in_flight(&store), 0);
+    third.tick(NOW + 5, &store);
+    one.tick(NOW + 5, &store);
+    one.arrive(&[("x-request-id", "a")], context(3, 3), &store);
+    assert!(third.origin(&[("x-request-id", "a")], &store).is_some());
+}
+
+/// If Envoy had no machine on its main thread.
+#[test]
+fn the_first_request_of_another_worker_ends_that_a_worker_is_alone() {
+    let store = Store::default();
+    let [one, other] = &mut workers(2, &settings(&[]), &store)[..] else { panic!() };
+    for second in 1..=3 {
+        one.tick(NOW + second, &store);
+        other.tick(NOW + second, &store);
+    }
+    one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    other.arrive(&[("x-request-id", "b")], context(2, 2), &store);
+    one.tick(NOW + 4, &store);
+    other.tick(NOW + 4, &store);
+    assert!(one.origin(&[("x-request-id", "b")], &store).is_some());
+    assert!(other.origin(&[("x-request-id", "a")], &store).is_some());
+}
+
+/// What the application knows of a request.
+struct Truth {
+    worker: usize,
+    id: String,
+    context: Context,
+    ticket: Option<Ticket>,
+}
+
+/// Every call is linked to the request that it forwards the id of, in whichever worker either is, and
+/// no other call to any; with thousands of requests in flight slots have several.
+#[test]
+fn random_traffic_over_several_workers_is_linked_without_fault() {
+    for (count, seed, most) in [(1, 1, 3), (2, 2, 50), (4, 3, 3_000)] {
+        let store = Store::default();
+        let mut workers = workers(count, &settings(&[]), &store);
+        let (mut random, mut ids) =
+            (Xoshiro256PlusPlus::seed_from_u64(seed), IdGenerator::new([9; 32]));
+        let mut in_flight: Vec<Truth> = Vec::new();
+        let mut next = 0_u64;
+        for _ in 0..20_000 {
+            let worker = random.next_u64() as usize % count;
+            let pick = random.next_u64() as usize;
+            match random.next_u64() % 3 {
+                0 if in_flight.len() < most => {
+                    next += 1;
+                    let id = format!("id-{next}");
+                    let context = Context {
+                        span_id: ids.span_id(),
+                        trace_id: ids.trace_id(),
+                        ..context(1, 1)
+                    };
+                    let ticket = workers[worker].arrive(&[("x-request-id", &id)], context, &store);
+                    in_flight.push(Truth { worker, id, context, ticket });
+                }
+                1 if !in_flight.is_empty() => {
+                    let truth = &in_flight[pick % in_flight.len()];
+                    let found = workers[worker].origin(&[("x-request-id", &truth.id)], &store);
+                    assert_eq!(found, Some((truth.context, true, "request_id".to_owned())));
+                    let new = format!("new-{pick}");
+                    assert_eq!(workers[worker].origin(&[("x-request-id", &new)], &store), None);
+                }
+                2 if !in_flight.is_empty() => {
+                    let Truth { worker: its, ticket, id, .. } =
+                        in_flight.swap_remove(pick % in_flight.len());
+                    workers[its].end(ticket, &store);
+                    assert_eq!(workers[worker].origin(&[("x-request-id", &id)], &store), None);
+                }
+                _ => {}
+            }
+        }
+        assert!(next > 5_000 || most < 10, "{next}");
+        // No key for each request: the slots of each worker, and the workers.
+        assert!(store.values.borrow().len() <= count * 1024 + 64 + 3);
+    }
+}
+
+#[test]
+fn bytes_of_others_are_read_without_trust() {
+    let store = Store::default();
+    let [one, two] = &mut workers(2, &settings(&[]), &store)[..] else { panic!() };
+    one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    two.arrive(&[("x-request-id", "b")], context(2, 2), &store);
+    let written: Vec<_> = store.values.borrow().keys().cloned().collect();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
+    for length in (0..700).chain([usize::pow(2, 16)]) {
+        for key in &written {
+            let mut bytes = vec![0; length];
+            random.fill_bytes(&mut bytes);
+            store.set_shared_data(key, &bytes, 0);
+        }
+        one.origin(&[("x-request-id", "b")], &store);
+        two.origin(&[("x-request-id", "a")], &store);
+    }
+}

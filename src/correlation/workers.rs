@@ -1,0 +1,199 @@
+//! What the workers of this proxy share of what is in flight.
+//!
+//! An outbound request may reach another worker than the inbound one that caused it. So every worker
+//! takes a number, by compare and swap, writes each of its slots under a key of its own in Envoy's
+//! shared data, and reads those of the others. Nobody else writes them, so that no update is lost. A
+//! slot that is empty is shared as no bytes, which Envoy gives without a way back into the module's
+//! allocator: 1,600 instructions and not 11,000.
+
+use super::entry::Entry;
+use super::table::{SLOTS, Table};
+use crate::sampling::Surroundings;
+
+/// The most workers that share; what is beyond keeps to itself.
+const MAX_WORKERS: u8 = 64;
+
+/// The most keys of a slot that are shared; beyond them it counts as contradictory.
+const MOST_SHARED: usize = 16;
+
+/// How long, beyond the age of the oldest request, nobody takes the number of a worker that is silent.
+const SILENCE: u32 = 10;
+
+/// After so many questions that no worker could have answered, as in a gateway, which receives nothing
+/// for an application, it is looked for workers once a second only.
+const IN_VAIN: u16 = 4096;
+
+/// So many virtual machines tick in a proxy of one worker: its own, and one on the main thread.
+const LEAST_MACHINES: u8 = 2;
+
+/// Ticks after which all machines that began with this one have ticked.
+const SETTLED: u8 = 3;
+
+/// This worker's number, and how many numbers are taken.
+#[derive(Debug)]
+pub(super) struct Workers {
+    own: Option<u8>,
+    is_refused: bool,
+    /// There is no other worker.
+    is_alone: bool,
+    /// Up to [`SETTLED`].
+    ticks: u8,
+    /// The numbers below are known to be taken.
+    known: u8,
+    in_vain: u16,
+    /// What a slot is shared as, kept for the next.
+    bytes: Vec<u8>,
+}
+
+impl Workers {
+    /// A worker that has nothing to share.
+    pub(super) const SILENT: Self = Self {
+        own: None,
+        is_refused: false,
+        is_alone: false,
+        ticks: 0,
+        known: 0,
+        in_vain: 0,
+        bytes: Vec::new(),
+    };
+
+    /// Makes the keys of all numbers, for [`Self::claim`] to compare and swap. To be called where
+    /// no worker runs yet, as when Envoy tries the first configuration on its main thread.
+    pub(super) fn prepare(envoy: &dyn Surroundings) {
+        if envoy.shared_data(&name(0, WHOLE)).is_none() {
+            for number in 0..MAX_WORKERS {
+                envoy.set_shared_data(&name(number, WHOLE), &[], 0);
+            }
+            for number in 0..=LEAST_MACHINES {
+                envoy.set_shared_data(&name(number, MACHINE), &[], 0);
+            }
+        }
+    }
+
+    /// Takes a number, the first that is free or whose worker has been silent for longer than its
+    /// oldest request may last: a module that was replaced, or trapped.
+    pub(super) fn claim(&mut self, now: u32, max_age: u32, envoy: &dyn Surroundings) {
+        if self.own.is_some() || self.is_refused {
+            return;
+        }
+        self.own = (0..MAX_WORKERS).find(|number| {
+            let name = name(*number, WHOLE);
+            envoy.shared_data(&name).is_some_and(|(value, version)| {
+                let seen = value.try_into().map_or(0, u32::from_le_bytes);
+                let is_free = seen.saturating_add(max_age).saturating_add(SILENCE) < now;
+                is_free && envoy.set_shared_data(&name, &now.to_le_bytes(), version)
+            })
+        });
+        self.is_refused = self.own.is_none();
+    }
+
+    /// Says that this worker is there, and looks for others.
+    pub(super) fn beat(&mut self, now: u32, table: &Table, envoy: &dyn Surroundings) {
+        if let Some(number) = self.own {
+            envoy.set_shared_data(&name(number, WHOLE), &now.to_le_bytes(), 0);
+        }
+        self.look(envoy);
+        if self.ticks == 0 {
+            self.join(envoy);
+        }
+        self.ticks = SETTLED.min(self.ticks + 1);
+        let others = self.known > u8::from(self.own.is_some());
+        let machines = envoy.shared_data(&name(LEAST_MACHINES, MACHINE));
+        let is_alone = self.ticks == SETTLED
+            && !others
+            && machines.is_some_and(|(machine, _)| machine.is_empty());
+        if self.is_alone != is_alone {
+            self.is_alone = is_alone;
+            for slot in 0..SLOTS {
+                if table.slot(slot).next().is_some() {
+                    self.write(table, slot, envoy);
+                }
+            }
+        }
+    }
+
+    /// Counts this machine, if it is one of the first.
+    fn join(&self, envoy: &dyn Surroundings) {
+        for number in 0..=LEAST_MACHINES {
+            let name = name(number, MACHINE);
+            if let Some((machine, version)) = envoy.shared_data(&name)
+                && machine.is_empty()
+                && envoy.set_shared_data(&name, &[1], version)
+            {
+                return;
+            }
+        }
+    }
+
+    fn look(&mut self, envoy: &dyn Surroundings) {
+        while self.known < MAX_WORKERS
+            && (self.own == Some(self.known)
+                || envoy
+                    .shared_data(&name(self.known, WHOLE))
+                    .is_some_and(|(value, _)| !value.is_empty()))
+        {
+            self.known += 1;
+        }
+    }
+
+    /// Shows the others a slot.
+    pub(super) fn share(&mut self, table: &Table, slot: usize, envoy: &dyn Surroundings) {
+        if !self.is_alone {
+            self.write(table, slot, envoy);
+        }
+    }
+
+    fn write(&mut self, table: &Table, slot: usize, envoy: &dyn Surroundings) {
+        let Some(worker) = self.own else { return };
+        self.bytes.clear();
+        let most = if self.is_alone { 0 } else { MOST_SHARED + 1 };
+        for Entry(bytes) in table.slot(slot).take(most) {
+            self.bytes.extend_from_slice(bytes);
+        }
+        envoy.set_shared_data(&name(worker, slot), &self.bytes, 0);
+    }
+
+    /// Hands on what the others have in a slot; nothing where that is more than they share.
+    pub(super) fn find(
+        &mut self,
+        slot: usize,
+        envoy: &dyn Surroundings,
+        found: &mut dyn FnMut(&Entry),
+    ) -> Option<()> {
+        if self.is_alone {
+            return Some(());
+        }
+        if self.in_vain < IN_VAIN {
+            self.look(envoy);
+            self.in_vain += u16::from(self.known == 0);
+        }
+        for worker in (0..self.known).filter(|number| Some(*number) != self.own) {
+            let Some((bytes, _)) = envoy.shared_data(&name(worker, slot)) else { continue };
+            let (entries, _) = bytes.as_chunks();
+            if entries.len() > MOST_SHARED {
+                return None;
+            }
+            for entry in entries {
+                found(&Entry(*entry));
+            }
+        }
+        Some(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn own(&self) -> Option<u8> {
+        self.own
+    }
+}
+
+/// In the place of a slot: the worker as a whole, and a machine that ticks.
+const WHOLE: usize = 0xffff;
+const MACHINE: usize = 0xfffe;
+
+/// The key of a worker's slot: short enough for Envoy not to allocate for it.
+fn name(worker: u8, slot: usize) -> [u8; 12] {
+    let mut name = *b"meshspan:...";
+    let [.., number, high, low] = &mut name;
+    (*number, *high, *low) = (worker, (slot >> 8) as u8, slot as u8);
+    name
+}

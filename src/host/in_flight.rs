@@ -1,0 +1,83 @@
+//! The requests in flight of this worker, whichever root context they belong to.
+
+use super::abi;
+use super::attributes::bytes;
+use super::facts::{INBOUND, OUTBOUND, number};
+use super::surroundings::Envoy;
+use crate::config::Correlation as Settings;
+use crate::correlation::{Context, Correlation, Direction, Ticket};
+use crate::tracer::{Started, Tracer};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// They stay while root contexts come and go.
+pub(super) struct InFlight {
+    requests: Rc<RefCell<Correlation>>,
+    settings: Settings,
+}
+
+thread_local! {
+    static OF_THIS_WORKER: Rc<RefCell<Correlation>> = Rc::new(RefCell::new(Correlation::NEW));
+}
+
+impl InFlight {
+    /// For a root context with these settings.
+    pub(super) fn new(settings: Settings) -> Self {
+        let requests = OF_THIS_WORKER.with(Rc::clone);
+        if settings.is_on() {
+            requests.borrow_mut().begin(seconds(abi::now()), &Envoy);
+        }
+        Self { requests, settings }
+    }
+
+    /// A second or so has passed.
+    pub(super) fn tick(&self, now: u64) {
+        if self.settings.is_on() {
+            self.requests.borrow_mut().tick(seconds(now), &Envoy);
+        }
+    }
+
+    /// Starts a request, which gets a ticket if it is one that came in and may cause others.
+    pub(super) fn start(
+        &self,
+        tracer: &mut Tracer,
+        headers: &[(&[u8], &[u8])],
+        ticket: &mut Option<Ticket>,
+    ) -> Started {
+        let settings = &self.settings;
+        if !settings.is_on() {
+            return tracer.start(headers, &Envoy);
+        }
+        let mut requests = self.requests.borrow_mut();
+        let direction = requests.direction(headers, &direction);
+        let mut origin = || match direction {
+            Direction::Outbound => requests.origin(settings, headers, &Envoy),
+            _ => None,
+        };
+        let started = tracer.start_from(headers, &Envoy, &mut origin);
+        if direction == Direction::Inbound {
+            let context = Context::of(&started.context, started.decision, started.threshold);
+            *ticket = requests.arrived(settings, headers, &context, &mut tracer.stats, &Envoy);
+        }
+        started
+    }
+
+    /// A request has ended.
+    pub(super) fn end(&self, ticket: Option<Ticket>) {
+        if let Some(ticket) = ticket {
+            self.requests.borrow_mut().ended(ticket, &Envoy);
+        }
+    }
+}
+
+fn direction() -> Direction {
+    match bytes(&["xds", "listener_direction"]).and_then(|value| number(&value)) {
+        Some(INBOUND) => Direction::Inbound,
+        Some(OUTBOUND) => Direction::Outbound,
+        _ => Direction::Unknown,
+    }
+}
+
+fn seconds(nanoseconds: u64) -> u32 {
+    u32::try_from(nanoseconds / 1_000_000_000).unwrap_or(u32::MAX)
+}

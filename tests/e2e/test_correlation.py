@@ -1,0 +1,106 @@
+"""Applications that forward no context: which of their calls become children of which request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.links.pod import Outcome, Pod
+
+SESSION = "x-session-id: session-{}\r\n"
+
+
+def parents(outcome: Outcome) -> Counter[tuple[str, str | None]]:
+    """How many calls have the right parent, a wrong one or none, with the tag that says why."""
+    by_ids = {(span["traceId"], span["id"]): serial for serial, span in outcome.requests.items()}
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for call in outcome.calls:
+        parent = by_ids.get((call.span["traceId"], call.span.get("parentId", "")))
+        verdict = "none" if parent is None else "right" if parent == call.cause else "wrong"
+        counts[verdict, call.span["tags"].get("meshspan.correlation")] += 1
+    return counts
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Any]:
+    """Runs a load through a pod: the outcome, which is sound in any case."""
+
+    def run(
+        shape: str, correlation: Mapping[str, Any], workers: int = 1, forward: str = "",
+        rate: float = 120, seconds: float = 3, headers: str = "",
+    ) -> Outcome:  # fmt: skip
+        with Pod(shape, tmp_path, {"correlation": correlation}, workers, forward, scale=0.5) as pod:
+            outcome = pod.outcome(pod.load(seconds, rate, headers))
+            assert pod.receiver.errors == []
+            assert outcome.calls
+            return outcome
+
+    yield run
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("shape", "forward", "by"),
+    [
+        ("fan-out", "x-request-id", "request_id"),
+        ("threads", "x-session-id", "header:x-session-id"),
+        ("interleaved", "x-session-id,x-request-id", "request_id"),
+    ],
+)
+def test_an_id_that_is_forwarded_gives_every_call_its_parent(
+    run: Any, workers: int, shape: str, forward: str, by: str
+) -> None:
+    outcome = run(shape, {"headers": ["X-Session-Id"]}, workers, forward, headers=SESSION)
+    assert parents(outcome) == {("right", by): len(outcome.calls)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_context_that_is_forwarded_is_what_counts(run: Any, workers: int) -> None:
+    outcome = run("chain", {}, workers, "traceparent,x-request-id")
+    assert parents(outcome) == {("right", None): len(outcome.calls)}
+
+
+def test_an_application_that_forwards_nothing_gets_no_parent_by_an_exact_mode(run: Any) -> None:
+    outcome = run("chain", {}, 2)
+    assert parents(outcome) == {("none", None): len(outcome.calls)}
+
+
+def test_off_is_off(run: Any) -> None:
+    outcome = run("chain", {"mode": "off"}, 1, "x-request-id")
+    assert parents(outcome) == {("none", None): len(outcome.calls)}
+
+
+def test_one_id_for_several_requests_of_different_traces_gives_no_parent(run: Any) -> None:
+    outcome = run("chain", {"headers": ["x-session-id"]}, 1, "x-session-id", headers="x-session-id: same\r\n")
+    found = parents(outcome)
+    assert found["wrong", "header:x-session-id"] == 0
+    # Alone in flight it is the one; beside others, which are of other traces, it is not.
+    assert found["none", None] > 0
+
+
+def test_a_call_keeps_the_decision_of_the_request_that_caused_it(tmp_path: Path) -> None:
+    with Pod("fan-out", tmp_path, {"sampling": 50}, 2, "x-request-id", scale=0.5) as pod:
+        pod.load(3, 100)
+        stats = pod.settled()
+        contexts = [one.split("-") for one in pod.contexts().values()]
+    sampled = {trace for _, trace, _, flags in contexts if int(flags, 16) & 1}
+    dropped = {trace for _, trace, _, flags in contexts if not int(flags, 16) & 1}
+    assert sampled and dropped and not sampled & dropped
+    # Three calls of each trace, none of which began one of its own.
+    assert len(contexts) == 3 * len(sampled | dropped) == stats["meshspan_contexts_correlated"]
+    assert stats["meshspan_contexts_started"] == len(sampled | dropped)
+
+
+def test_requests_beyond_the_most_in_flight_are_counted_and_not_linked(tmp_path: Path) -> None:
+    plugin = {"correlation": {"maxInFlight": 1}}
+    with Pod("compute", tmp_path, plugin, 1, "x-request-id") as pod:
+        outcome = pod.outcome(pod.load(2, 60))
+        stats = pod.envoy.meshspan_stats()
+    found = parents(outcome)
+    assert found["right", "request_id"] > 0
+    assert found["none", None] == stats["meshspan_correlation_table_full"] > 0
+    assert set(found) == {("right", "request_id"), ("none", None)}
