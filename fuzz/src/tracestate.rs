@@ -65,7 +65,7 @@ fn with_threshold(members: &[&[u8]], threshold: Option<Threshold>) -> Vec<Vec<u8
     let fields = opentelemetry(members).map(|value| split(value, b';')).unwrap_or_default();
     let stays = |it: &&[u8]| !it.starts_with(b"th:") && !it.trim_ascii().is_empty();
     let others: Vec<&[u8]> = fields.into_iter().filter(stays).collect();
-    let first = threshold.map(|threshold| [b"th:", threshold.hex().as_slice()].concat());
+    let first = threshold.map(|threshold| [b"th:", threshold.hex().digits()].concat());
     let with = first.iter().map(Vec::as_slice).chain(others.iter().copied());
     let mut value = with.collect::<Vec<_>>().join(&b';');
     if value.len() > MAX_VALUE {

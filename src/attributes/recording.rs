@@ -38,13 +38,14 @@ impl Recording {
             let found = headers.iter().find(|(key, _)| *key == name.as_bytes());
             found.map(|(_, value)| *value)
         };
-        let word = |name: &str| header(name).map(|value| redaction.word(value));
-        let text = |name: &str| header(name).map(|value| redaction.value(value));
+        let own = OwnHeaders::pick(headers);
+        let word = |value: Option<&[u8]>| value.map(|value| redaction.word(value));
+        let text = |value: Option<&[u8]>| value.map(|value| redaction.value(value));
         let path = |value: Option<&[u8]>| redaction.path(value.unwrap_or_default());
-        let grpc = header("content-type").filter(|value| is_grpc(value)).map(|value| GrpcRequest {
-            path: path(header(":path")),
+        let grpc = own.content_type.filter(|value| is_grpc(value)).map(|value| GrpcRequest {
+            path: path(own.path),
             content_type: redaction.word(value),
-            timeout: word("grpc-timeout"),
+            timeout: word(own.grpc_timeout),
         });
         Self {
             context,
@@ -53,15 +54,15 @@ impl Recording {
             links: Vec::new(),
             correlation: None,
             request: HttpRequest {
-                method: word(":method").unwrap_or_default(),
-                scheme: word(":scheme").unwrap_or_default(),
-                authority: redaction.authority(header(":authority").unwrap_or_default()),
+                method: word(own.method).unwrap_or_default(),
+                scheme: word(own.scheme).unwrap_or_default(),
+                authority: redaction.authority(own.authority.unwrap_or_default()),
                 // Envoy's tracers prefer what a rewrite has left of the path that was asked for.
-                path: path(header("x-envoy-original-path").or_else(|| header(":path"))),
-                user_agent: text("user-agent"),
-                request_id: word("x-request-id"),
-                client_trace_id: word("x-client-trace-id"),
-                downstream_cluster: text("x-envoy-downstream-service-cluster"),
+                path: path(own.original_path.or(own.path)),
+                user_agent: text(own.user_agent),
+                request_id: word(own.request_id),
+                client_trace_id: word(own.client_trace_id),
+                downstream_cluster: text(own.downstream_cluster),
                 grpc,
             },
             header_values: tags.read(redaction, header),
@@ -145,6 +146,53 @@ impl Recording {
             },
             custom_tags: tags.tags(self.header_values),
         }
+    }
+}
+
+/// The headers that every span tells of, picked in one pass; of a repeated one the first line.
+#[derive(Default)]
+struct OwnHeaders<'h> {
+    method: Option<&'h [u8]>,
+    scheme: Option<&'h [u8]>,
+    authority: Option<&'h [u8]>,
+    path: Option<&'h [u8]>,
+    original_path: Option<&'h [u8]>,
+    user_agent: Option<&'h [u8]>,
+    request_id: Option<&'h [u8]>,
+    client_trace_id: Option<&'h [u8]>,
+    downstream_cluster: Option<&'h [u8]>,
+    content_type: Option<&'h [u8]>,
+    grpc_timeout: Option<&'h [u8]>,
+}
+
+impl<'h> OwnHeaders<'h> {
+    fn pick(headers: &[(&'h [u8], &'h [u8])]) -> Self {
+        let mut own = Self::default();
+        for (name, value) in headers {
+            // Beginnings first: most names end here at their first byte.
+            let place = match *name {
+                [b':', rest @ ..] => match rest {
+                    b"method" => &mut own.method,
+                    b"scheme" => &mut own.scheme,
+                    b"authority" => &mut own.authority,
+                    b"path" => &mut own.path,
+                    _ => continue,
+                },
+                [b'x', b'-', rest @ ..] => match rest {
+                    b"request-id" => &mut own.request_id,
+                    b"client-trace-id" => &mut own.client_trace_id,
+                    b"envoy-original-path" => &mut own.original_path,
+                    b"envoy-downstream-service-cluster" => &mut own.downstream_cluster,
+                    _ => continue,
+                },
+                [b'u', rest @ ..] if rest == b"ser-agent" => &mut own.user_agent,
+                [b'c', rest @ ..] if rest == b"ontent-type" => &mut own.content_type,
+                [b'g', rest @ ..] if rest == b"rpc-timeout" => &mut own.grpc_timeout,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        own
     }
 }
 

@@ -32,7 +32,7 @@ pub enum TraceState {
     /// It goes on as it came in.
     Untouched,
     /// This list goes on.
-    Written(String),
+    Written(Value),
 }
 
 impl TraceState {
@@ -41,7 +41,7 @@ impl TraceState {
         match self {
             Self::Absent => String::new(),
             Self::Untouched => tracestate::list(incoming.tracestate()),
-            Self::Written(list) => tracestate::list(&[list.as_bytes()]),
+            Self::Written(list) => tracestate::list_of(list.as_bytes()),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Propagator {
             TraceState::Untouched => {}
             // It goes with `traceparent` alone.
             TraceState::Written(list) if is_w3c => {
-                edits.set(Header::Tracestate, Value::long(list.clone()));
+                edits.set(Header::Tracestate, list.clone());
             }
             TraceState::Written(_) | TraceState::Absent => edits.clear(Header::Tracestate),
         }
@@ -144,9 +144,12 @@ impl Propagator {
         match (belongs, is_untouched) {
             (true, true) => TraceState::Untouched,
             (false, true) => TraceState::Absent,
+            (false, false) if let Some(threshold) = threshold => {
+                TraceState::Written(tracestate::of_threshold(threshold))
+            }
             (_, false) => match tracestate::with_threshold(lines, threshold) {
                 empty if empty.is_empty() => TraceState::Absent,
-                list => TraceState::Written(list),
+                list => TraceState::Written(Value::long(list)),
             },
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Valid: `congo=t61rcWkgMzE, rojo=00f067aa0ba902b7`. Invalid: `FOO=1`, `foo=`, `foo=bar=baz`.
 
+use super::Value;
 use crate::trace::{Probability, Randomness, Threshold};
 
 const MAX_MEMBERS: usize = 32;
@@ -74,6 +75,14 @@ pub(super) fn list(lines: &[&[u8]]) -> String {
     list
 }
 
+/// The same of a list that was written here.
+pub(super) fn list_of(written: &[u8]) -> String {
+    match core::str::from_utf8(written) {
+        Ok(list) if list.len() <= MAX_RECORDED => list.to_owned(),
+        _ => list(&[written]),
+    }
+}
+
 /// What OpenTelemetry's member says; what cannot be read counts as absent.
 #[inline(never)]
 pub(super) fn probability(lines: &[&[u8]]) -> Probability {
@@ -88,13 +97,22 @@ pub(super) fn probability(lines: &[&[u8]]) -> Probability {
     probability
 }
 
+/// The list of a trace that came in with none.
+pub(super) fn of_threshold(threshold: Threshold) -> Value {
+    let mut list = Value::of(b"ot=th:");
+    for digit in threshold.hex().digits() {
+        list.push(&[*digit]);
+    }
+    list
+}
+
 /// The same list with this threshold in OpenTelemetry's member, which comes first, or with none.
 /// Everything else in that member stays, and so do the other members, but for the last of 32 where
 /// there was none of OpenTelemetry's. A threshold for which that member has no room is left out.
 pub(super) fn with_threshold(lines: &[&[u8]], threshold: Option<Threshold>) -> String {
     let mut list = String::new();
     if let Some(threshold) = threshold {
-        push(&mut list, ["ot=th:", ""], &threshold.hex());
+        push(&mut list, ["ot=th:", ""], threshold.hex().digits());
     }
     for field in
         fields(lines).filter(|field| !field.trim_ascii().is_empty() && !field.starts_with(b"th:"))

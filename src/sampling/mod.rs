@@ -149,7 +149,12 @@ impl Sampler {
     /// The share of new traces with such requests that is sampled, and what says so.
     fn share(&self, headers: &[(&[u8], &[u8])], envoy: &dyn Surroundings) -> (Reason, Threshold) {
         let Sampling { headers: names, rules, drop_probes, .. } = &*self.settings;
-        if *drop_probes || !rules.is_empty() {
+        if rules.is_empty() {
+            // All that is asked of most requests.
+            if *drop_probes && probes::is_probe_by(headers) {
+                return (Reason::Probe, Threshold::NEVER);
+            }
+        } else {
             let mut request = Request::new(headers, names, envoy);
             if let Some(index) = rules::find(rules, &self.glances, &mut request) {
                 let percent = rules.get(index).and_then(|rule| rule.percent);

@@ -28,7 +28,19 @@ const GRPC_HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Whether a request only asks whether the service is alive.
 pub(super) fn is_probe(request: &Request) -> bool {
-    let (path, agent) = (request.header(PATH), request.header(USER_AGENT));
+    is_of_probe(request.header(PATH), request.header(USER_AGENT))
+}
+
+/// The same of a request that nothing else is asked of.
+pub(super) fn is_probe_by(headers: &[(&[u8], &[u8])]) -> bool {
+    let header = |name: &[u8]| {
+        let mut values = headers.iter().filter(|(other, _)| *other == name);
+        values.find(|(_, value)| !value.is_empty()).map_or(&[][..], |(_, value)| *value)
+    };
+    is_of_probe(header(b":path"), header(b"user-agent"))
+}
+
+fn is_of_probe(path: &[u8], agent: &[u8]) -> bool {
     USER_AGENTS.iter().any(|known| begins(agent, known)) || begins(path, GRPC_HEALTH)
 }
 

@@ -103,7 +103,7 @@ fn the_threshold_of_a_decision_is_that_of_the_percentage() {
     ] {
         let threshold =
             sampler(percent).decide(&[], Randomness::new(u64::MAX), &Nowhere).threshold.unwrap();
-        assert_eq!(threshold.hex(), hex.as_bytes(), "{percent}");
+        assert_eq!(threshold.hex().digits(), hex.as_bytes(), "{percent}");
         assert_eq!(threshold.probability(), probability, "{percent}");
     }
 }

@@ -18,6 +18,20 @@ pub struct Randomness(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Threshold(u64);
 
+/// A threshold's hex digits.
+#[derive(Clone, Copy, Debug)]
+pub struct Hex {
+    digits: [u8; DIGITS],
+    length: usize,
+}
+
+impl Hex {
+    /// 1 to 14 digits in lower case.
+    pub fn digits(&self) -> &[u8] {
+        self.digits.get(..self.length).unwrap_or_default()
+    }
+}
+
 impl Randomness {
     /// The lowest 56 bits.
     pub fn new(value: u64) -> Self {
@@ -70,11 +84,11 @@ impl Threshold {
     }
 
     /// The hex digits without trailing zeros; `0` for a threshold that rejects nothing.
-    pub fn hex(self) -> Vec<u8> {
+    pub fn hex(self) -> Hex {
         let rejected = self.0.min(VALUES - 1);
         let [_, _, digits @ ..] = digits_of(rejected);
         let zeros = (rejected.trailing_zeros() / 4) as usize;
-        digits.get(..DIGITS.saturating_sub(zeros).max(1)).unwrap_or_default().to_vec()
+        Hex { digits, length: DIGITS.saturating_sub(zeros).max(1) }
     }
 
     /// The share of traces that is sampled, to seven digits or so: `0.01`.
@@ -143,7 +157,7 @@ mod tests {
             let threshold = Threshold::from_hex(digits.as_bytes());
             assert_eq!(threshold, expected.map(Threshold::new), "{digits:?}");
             if let Some(threshold) = threshold {
-                assert_eq!(Threshold::from_hex(&threshold.hex()), Some(threshold));
+                assert_eq!(Threshold::from_hex(threshold.hex().digits()), Some(threshold));
             }
         }
     }
@@ -157,7 +171,7 @@ mod tests {
             (1, "00000000000001"),
             (0xfd_70a4_0000_0000, "fd70a4"),
         ] {
-            assert_eq!(Threshold::new(rejected).hex(), hex.as_bytes());
+            assert_eq!(Threshold::new(rejected).hex().digits(), hex.as_bytes());
         }
     }
 

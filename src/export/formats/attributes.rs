@@ -2,7 +2,8 @@
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/opentelemetry/proto/common/v1/common.proto>
 
-use super::protobuf::{Message, delimited_size, varint_size};
+use super::buffer::copy;
+use super::protobuf::{LENGTH_DELIMITED, Message, delimited_size, one_byte, tag, varint_size};
 use crate::trace::Tag;
 
 /// The numbers of the fields, by message.
@@ -92,8 +93,34 @@ impl Attributes<'_> {
 
     #[inline(never)]
     fn write_string(&mut self, key: &str, value: &str) {
-        self.begin(key, delimited_size(value.len()));
-        self.message.bytes(field::any_value::STRING, value.as_bytes());
+        if !self.write_short(key, value) {
+            self.begin(key, delimited_size(value.len()));
+            self.message.bytes(field::any_value::STRING, value.as_bytes());
+        }
+    }
+
+    /// Writes a string at once, where all its lengths are of one byte, as nearly all are.
+    fn write_short(&mut self, key: &str, value: &str) -> bool {
+        let lengths = |any: usize| [2 + key.len() + 2 + any, key.len(), any, value.len()];
+        let [Some(whole), Some(of_key), Some(any), Some(of_value)] =
+            lengths(2 + value.len()).map(one_byte)
+        else {
+            return false;
+        };
+        let tag = |number: u32| tag(number, LENGTH_DELIMITED) as u8;
+        let place = self.message.0.place(2 + usize::from(whole));
+        if let Some([first, second, third, fourth, place @ ..]) = place
+            && let Some((place, [fifth, sixth, seventh, eighth, rest @ ..])) =
+                place.split_at_mut_checked(key.len())
+        {
+            (*first, *second) = (tag(self.field), whole);
+            (*third, *fourth) = (tag(field::key_value::KEY), of_key);
+            copy(place, key.as_bytes());
+            (*fifth, *sixth) = (tag(field::key_value::VALUE), any);
+            (*seventh, *eighth) = (tag(field::any_value::STRING), of_value);
+            copy(rest, value.as_bytes());
+        }
+        true
     }
 
     /// A `KeyValue` up to the value, an `AnyValue` of so many bytes, which have to follow.

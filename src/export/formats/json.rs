@@ -43,6 +43,31 @@ impl Json {
         self.text(value);
     }
 
+    /// A key, as of [`Self::key`], and a text as its value.
+    pub(super) fn member(&mut self, key: &str, text: &str) {
+        if needs_escape(text.as_bytes()) {
+            self.key(key);
+            self.text(text);
+        } else {
+            self.plain_member(key, text.as_bytes());
+        }
+    }
+
+    /// The same with a text that has nothing to escape: hex digits, an address.
+    #[inline(never)]
+    pub(super) fn plain_member(&mut self, key: &str, text: &[u8]) {
+        let place = self.0.place(key.len() + text.len() + 6);
+        let halves = place.and_then(|place| place.split_at_mut_checked(key.len() + 3));
+        if let Some(([open, place @ .., close, colon], value)) = halves
+            && let [open_value, place_of_value @ .., close_value, comma] = value
+        {
+            copy(place, key.as_bytes());
+            copy(place_of_value, text);
+            (*open, *close, *colon) = (b'"', b'"', b':');
+            (*open_value, *close_value, *comma) = (b'"', b'"', b',');
+        }
+    }
+
     /// A text as a value.
     pub(super) fn text(&mut self, text: &str) {
         match needs_escape(text.as_bytes()) {

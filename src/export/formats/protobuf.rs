@@ -7,7 +7,7 @@ use super::buffer::Buffer;
 /// Wire types.
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
-const LENGTH_DELIMITED: u32 = 2;
+pub(super) const LENGTH_DELIMITED: u32 = 2;
 const FIXED32: u32 = 5;
 
 /// A message that grows field by field; fields have to come in the order of their numbers only
@@ -44,7 +44,7 @@ impl Message {
     pub(in crate::export) fn length(&mut self, field: u32, bytes: usize) {
         let tag = tag(field, LENGTH_DELIMITED);
         // Nearly all are of two bytes.
-        match (one_byte(tag), one_byte(bytes as u64)) {
+        match (one_byte(tag as usize), one_byte(bytes)) {
             (Some(tag), Some(length)) => self.0.extend(&[tag, length]),
             _ => {
                 self.raw_varint(tag);
@@ -66,12 +66,13 @@ impl Message {
     }
 }
 
-fn tag(field: u32, wire_type: u32) -> u64 {
+/// What a field begins with, a varint.
+pub(super) fn tag(field: u32, wire_type: u32) -> u64 {
     u64::from(field << 3 | wire_type)
 }
 
 /// The varint of a number, if it is one byte.
-fn one_byte(value: u64) -> Option<u8> {
+pub(super) fn one_byte(value: usize) -> Option<u8> {
     u8::try_from(value).ok().filter(|byte| *byte < 0x80)
 }
 

@@ -14,6 +14,8 @@ pub struct Zipkin {
     resource: Resource,
     /// The tags that are the same for every span, as long as no custom tag replaces one of them.
     constant: Vec<u8>,
+    /// The end of a call that is nearly always the same, and what it is written as.
+    local: (Endpoint, Vec<u8>),
     /// Where a span is written.
     json: Json,
 }
@@ -25,7 +27,7 @@ impl Zipkin {
         Tags { json: &mut json, custom: &[] }.set_constant(&resource);
         // With the comma behind the last.
         let constant = json.0.take();
-        Self { resource, constant, json }
+        Self { resource, constant, local: Default::default(), json }
     }
 }
 
@@ -37,21 +39,17 @@ impl Encoder for Zipkin {
     fn span(&mut self, span: &Span) -> Vec<u8> {
         let mut json = core::mem::take(&mut self.json);
         json.open();
-        json.key("traceId");
-        json.plain(trace_id_digits(span.trace_id, &span.trace_id.hex()));
+        json.plain_member("traceId", trace_id_digits(span.trace_id, &span.trace_id.hex()));
         if let Some(parent_id) = span.parent_id {
-            json.key("parentId");
-            json.plain(&parent_id.hex());
+            json.plain_member("parentId", &parent_id.hex());
         }
-        json.key("id");
-        json.plain(&span.span_id.hex());
-        json.key("kind");
-        json.text(match span.kind {
+        json.plain_member("id", &span.span_id.hex());
+        let kind = match span.kind {
             SpanKind::Server => "SERVER",
             SpanKind::Client => "CLIENT",
-        });
-        json.key("name");
-        json.text(&span.name);
+        };
+        json.plain_member("kind", kind.as_bytes());
+        json.member("name", &span.name);
         json.key("timestamp");
         json.number(span.start_time / 1000);
         json.key("duration");
@@ -62,7 +60,7 @@ impl Encoder for Zipkin {
             json.0.extend(b"true,");
         }
         json.key("localEndpoint");
-        endpoint(&span.local, &mut json);
+        self.local(&span.local, &mut json);
         if span.remote != Endpoint::default() {
             json.key("remoteEndpoint");
             endpoint(&span.remote, &mut json);
@@ -105,15 +103,14 @@ fn ascii(digits: &[u8]) -> &str {
 fn endpoint(endpoint: &Endpoint, json: &mut Json) {
     json.open();
     if !endpoint.service_name.is_empty() {
-        json.key("serviceName");
-        json.text(&endpoint.service_name);
+        json.member("serviceName", &endpoint.service_name);
     }
     if let Some(ip) = endpoint.ip {
-        json.key(match ip {
+        let version = match ip {
             IpAddr::V4(_) => "ipv4",
             IpAddr::V6(_) => "ipv6",
-        });
-        json.plain(address::text(ip).as_bytes());
+        };
+        json.plain_member(version, address::text(ip).as_bytes());
     }
     if let Some(port) = endpoint.port {
         json.key("port");
@@ -123,6 +120,15 @@ fn endpoint(endpoint: &Endpoint, json: &mut Json) {
 }
 
 impl Zipkin {
+    fn local(&mut self, local: &Endpoint, json: &mut Json) {
+        if self.local.0 != *local || self.local.1.is_empty() {
+            let mut own = Json::default();
+            endpoint(local, &mut own);
+            self.local = (local.clone(), own.0.take());
+        }
+        json.0.extend(&self.local.1);
+    }
+
     fn tags(&self, span: &Span, json: &mut Json) {
         let Span { request, response, .. } = span;
         let mut tags = Tags { json, custom: &span.custom_tags };
@@ -137,10 +143,8 @@ impl Zipkin {
         tags.set("downstream_cluster", or_dash(request.downstream_cluster.as_deref()));
         tags.set("user_agent", or_dash(request.user_agent.as_deref()));
         tags.set("http.protocol", &response.protocol);
-        if let Some(peer) = response.peer
-            && tags.begin("peer.address")
-        {
-            tags.json.plain(address::text(peer).as_bytes());
+        if let Some(peer) = response.peer {
+            tags.set_plain("peer.address", address::text(peer).as_bytes());
         }
         tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref());
         if let Some(grpc) = &request.grpc {
@@ -228,25 +232,30 @@ impl Tags<'_> {
         }
     }
 
-    /// Writes the name, unless a custom tag has it; the value has to follow.
-    fn begin(&mut self, name: &str) -> bool {
-        let is_custom =
-            self.custom.iter().any(|(custom, value)| *custom == name && !value.is_empty());
-        if !is_custom {
-            self.json.key(name);
-        }
-        !is_custom
+    /// Whether a custom tag has this name.
+    fn is_replaced(&self, name: &str) -> bool {
+        self.custom.iter().any(|(custom, value)| *custom == name && !value.is_empty())
     }
 
+    #[inline(never)]
     fn set(&mut self, name: &str, value: &str) {
-        if !value.is_empty() && self.begin(name) {
-            self.json.text(value);
+        if !value.is_empty() && !self.is_replaced(name) {
+            self.json.member(name, value);
+        }
+    }
+
+    /// A value that has nothing to escape and is not empty.
+    #[inline(never)]
+    fn set_plain(&mut self, name: &str, value: &[u8]) {
+        if !self.is_replaced(name) {
+            self.json.plain_member(name, value);
         }
     }
 
     /// Several texts as one value, some of which is not empty.
     fn set_all(&mut self, name: &str, values: &[&str]) {
-        if self.begin(name) {
+        if !self.is_replaced(name) {
+            self.json.key(name);
             self.json.texts(values);
         }
     }
@@ -259,7 +268,7 @@ impl Tags<'_> {
 
     /// A number as text: all values of tags are.
     fn set_number(&mut self, name: &str, value: u64) {
-        self.set(name, itoa::Buffer::new().format(value));
+        self.set_plain(name, itoa::Buffer::new().format(value).as_bytes());
     }
 }
 
