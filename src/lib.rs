@@ -9,6 +9,8 @@ pub mod pairs;
 #[cfg(any(target_arch = "wasm32", test))]
 mod size_class;
 
+pub mod regex;
+
 pub mod config;
 pub mod trace;
 
