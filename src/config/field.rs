@@ -93,6 +93,18 @@ impl<'a> Field<'a> {
         Ok(Object { path: &self.path, members: self.members()?, asked: Vec::new() })
     }
 
+    /// One member of an object, the last of that name, unless it is null. What else is there does not
+    /// matter, as where JSON stands for a protobuf.
+    #[inline(never)]
+    pub(super) fn member(&self, name: &'a str) -> Result<Option<Field<'_>>, ConfigError> {
+        let is_it = |(key, value): &&(Cow<'_, str>, Value<'_>)| {
+            key == name && !matches!(value, Value::Null)
+        };
+        let value = self.members()?.iter().rfind(is_it).map(|(_, value)| value);
+        let path = Path::Key(&self.path, name);
+        Ok(value.map(|value| Field { path, value, secret: self.secret }))
+    }
+
     /// The members of an object whose keys are the user's own, with their keys.
     pub(super) fn entries(&self, most: usize) -> Result<Vec<(&'a str, Field<'_>)>, ConfigError> {
         let members = self.members()?;

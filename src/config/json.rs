@@ -13,34 +13,35 @@ use super::field::WHOLE;
 /// stand there twice.
 pub(super) type Value<'a> = value::Value<&'a str, Cow<'a, str>>;
 
-/// The longest configuration, in bytes: 1 MiB.
-const MAX_BYTES: usize = 1 << 20;
-
 /// How deep values may be inside others; a configuration is five deep.
 const MAX_DEPTH: usize = 32;
 
-/// The value that `json` writes.
-pub(super) fn parse(json: &[u8]) -> Result<Value<'_>, ConfigError> {
-    if json.len() > MAX_BYTES {
+/// The value that `json` writes, of at most so many bytes; messages call it `name`.
+pub(super) fn parse<'a>(
+    name: &str,
+    json: &'a [u8],
+    max_bytes: usize,
+) -> Result<Value<'a>, ConfigError> {
+    if json.len() > max_bytes {
         let found = format!("{} bytes", json.len());
-        let allowed = format!("at most {MAX_BYTES}");
-        return Err(ConfigError::instead(WHOLE, &found, &allowed));
+        let allowed = format!("at most {max_bytes}");
+        return Err(ConfigError::instead(name, &found, &allowed));
     }
     let mut lexer = SliceLexer::new(json);
     let value =
         lexer.exactly_one(Lex::ws_peek, |next, lexer| parse_bounded(MAX_DEPTH, next, lexer));
     value.map_err(|error| {
+        if name == WHOLE && is_struct(json) {
+            let reason = "not JSON but binary, as Envoy passes a Struct on; \
+                 allowed: JSON text in a google.protobuf.StringValue";
+            return ConfigError::plain(name, reason.to_owned());
+        }
         let read = json.strip_suffix(lexer.as_slice()).unwrap_or(json);
-        ConfigError::plain(WHOLE, reason(json, read, &error))
+        ConfigError::plain(name, reason(read, &error))
     })
 }
 
-fn reason(json: &[u8], read: &[u8], error: &hifijson::Error) -> String {
-    if is_struct(json) {
-        return "not JSON but binary, as Envoy passes a Struct on; \
-             allowed: JSON text in a google.protobuf.StringValue"
-            .to_owned();
-    }
+fn reason(read: &[u8], error: &hifijson::Error) -> String {
     let line = read.split(|byte| *byte == b'\n').count();
     let column = read.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len) + 1;
     // It may name a character that was found.

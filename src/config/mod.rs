@@ -26,6 +26,7 @@ mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
 mod settings;
+mod strategy;
 
 #[cfg(test)]
 mod tests;
@@ -49,3 +50,4 @@ pub use schema::schema;
 pub use settings::{
     AccessLog, BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings,
 };
+pub use strategy::Strategy;

@@ -11,6 +11,9 @@ impl Percentage {
     /// What Istio samples when nobody says a percentage: 1 percent.
     pub const DEFAULT: Self = Self(1.0);
 
+    /// Every trace.
+    pub(super) const ALL: Self = Self(100.0);
+
     /// What a value has to be, as messages say it.
     pub(super) const KIND: &'static str = "a percentage from 0 to 100";
 

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use super::error::ConfigError;
-use super::field::Field;
+use super::field::{Field, WHOLE};
 use super::named::one_of;
 use super::{
     AccessLog, BatchLimits, Collector, Correlation, CustomTag, ExportLimits, Format, Overflow,
     Percentage, Privacy, QueueLimits, Sampling,
 };
 use super::{collector, correlation, custom_tag, format, json, privacy, sampling};
+
+/// The longest configuration, in bytes: 1 MiB.
+pub(super) const MAX_BYTES: usize = 1 << 20;
 
 /// The longest service name, in bytes.
 pub(super) const MAX_SERVICE_NAME: usize = 255;
@@ -85,7 +88,7 @@ impl PluginConfig {
         if json.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
-        read(&Field::whole(&json::parse(json)?))
+        read(&Field::whole(&json::parse(WHOLE, json, MAX_BYTES)?))
     }
 }
 

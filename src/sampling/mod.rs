@@ -2,6 +2,7 @@
 
 mod limit;
 mod probes;
+pub mod remote;
 mod request;
 mod rules;
 

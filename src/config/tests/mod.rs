@@ -8,6 +8,7 @@ mod privacy;
 mod refused;
 mod sampling;
 mod schema;
+mod strategy;
 
 use super::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};
 

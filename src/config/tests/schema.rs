@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::schema;
 use super::refusal;
+use crate::config::plugin::MAX_BYTES;
 use crate::config::{PluginConfig, WHOLE};
 
 static VALIDATOR: LazyLock<Validator> =
@@ -29,7 +30,7 @@ const BEYOND_SCHEMAS: [&str; 8] = [
 /// it, never comes to a schema.
 pub(super) fn agrees(json: &[u8], accepted: bool) {
     let Ok(value) = serde_json::from_slice(json) else { return };
-    if crate::config::json::parse(json).is_err()
+    if crate::config::json::parse(WHOLE, json, MAX_BYTES).is_err()
         || BEYOND_SCHEMAS.iter().any(|text| text.as_bytes() == json)
     {
         return;
