@@ -80,6 +80,14 @@ impl<'a> Field<'a> {
         ConfigError::instead(&self.path(), found, allowed)
     }
 
+    /// That a part of this text, `found`, is wrong, and where it begins: `"(a": "(" at column 1 is not
+    /// closed`.
+    pub(super) fn wrong_at(&self, found: &str, column: usize, reason: &str) -> ConfigError {
+        let (whole, found) = (self.shown(), echo(found));
+        let reason = format!("{whole}: \"{found}\" at column {column} {reason}");
+        ConfigError::plain(&self.path(), reason)
+    }
+
     /// The value as a message may show it.
     pub(super) fn shown(&self) -> String {
         match self.secret {

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::error::ConfigError;
 use super::field::Field;
 use super::header;
+use crate::regex::{Mistake, Regex};
 
-/// The longest text to compare with, in bytes.
+/// The longest text or pattern to compare with, in bytes.
 pub(super) const MAX_TEXT: usize = 256;
 
 /// The most methods and the most headers of one rule.
@@ -38,13 +39,13 @@ pub enum Attribute {
     Cluster,
 }
 
-/// What a text has to be, byte by byte: it is compared with each of some texts in one way.
+/// What a text has to be, byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matcher {
-    /// How it is compared.
-    pub way: Way,
-    /// With what; one of them has to match. None is empty.
-    pub texts: Vec<String>,
+pub enum Matcher {
+    /// It is compared in one way with each of some texts, one of which has to match. None is empty.
+    Texts(Way, Vec<String>),
+    /// It is not empty, and this has a match in it.
+    Regex(Regex),
 }
 
 /// A way to compare texts.
@@ -112,20 +113,35 @@ pub(super) fn covers(wide: &Match, narrow: &Match) -> bool {
 impl Matcher {
     /// Whether these bytes, which need not be UTF-8, are such a text.
     pub fn matches(&self, value: &[u8]) -> bool {
-        self.texts.iter().any(|text| self.way.matches(value, text.as_bytes()))
+        match self {
+            Self::Texts(way, texts) => texts.iter().any(|text| way.matches(value, text.as_bytes())),
+            // A header that is absent is empty, and matches no pattern either.
+            Self::Regex(regex) => !value.is_empty() && regex.is_match(value),
+        }
     }
 
     /// Whether this matches everything that `other` does.
     fn covers(&self, other: &Self) -> bool {
-        (other.way == Way::Exact || other.way == self.way)
-            && other.texts.iter().all(|text| self.matches(text.as_bytes()))
+        match (self, other) {
+            (_, Self::Texts(Way::Exact, texts)) => {
+                texts.iter().all(|text| self.matches(text.as_bytes()))
+            }
+            (Self::Texts(way, _), Self::Texts(same, texts)) if way == same => {
+                texts.iter().all(|text| self.matches(text.as_bytes()))
+            }
+            _ => self == other,
+        }
     }
 }
 
 impl Way {
-    /// Every way by its key.
-    const KEYS: [(&[&str], Self); 3] =
-        [(&["exact"], Self::Exact), (&["prefix"], Self::Prefix), (&["suffix"], Self::Suffix)];
+    /// Every way by its key, and the key of a pattern.
+    const KEYS: [(&[&str], Option<Self>); 4] = [
+        (&["exact"], Some(Self::Exact)),
+        (&["prefix"], Some(Self::Prefix)),
+        (&["suffix"], Some(Self::Suffix)),
+        (&["regex"], None),
+    ];
 
     fn matches(self, value: &[u8], text: &[u8]) -> bool {
         let part = match self {
@@ -151,7 +167,8 @@ fn any(field: &Field<'_>) -> Result<Matcher, ConfigError> {
     text(field, "", |_, _| true)
 }
 
-/// The same where only texts that `allows` says yes to can match; they are called `kind`.
+/// The same where only texts that `allows` says yes to can match; they are called `kind`. Of a pattern
+/// that cannot be said.
 fn text(
     field: &Field<'_>,
     kind: &str,
@@ -168,18 +185,29 @@ fn text(
     }
     object.finish()?;
     match given {
-        Some((field, way)) if count == 1 => {
+        Some((field, None)) if count == 1 => pattern(&field),
+        Some((field, Some(way))) if count == 1 => {
             let text = field.text(1..=MAX_TEXT)?;
             match allows(way, text.as_bytes()) {
-                true => Ok(Matcher { way, texts: vec![text] }),
+                true => Ok(Matcher::Texts(way, vec![text])),
                 false => Err(field.is_not(kind)),
             }
         }
         _ => {
             let found = if count == 0 { "no comparison" } else { "more than one comparison" };
-            Err(field.instead(found, "exactly one of exact, prefix, suffix"))
+            Err(field.instead(found, "exactly one of exact, prefix, suffix, regex"))
         }
     }
+}
+
+/// A pattern to look for: `"^vip-"`, not `"(vip"`.
+fn pattern(field: &Field<'_>) -> Result<Matcher, ConfigError> {
+    let text = field.text(1..=MAX_TEXT)?;
+    let regex = Regex::new(&text).map_err(|mistake| {
+        let Mistake { found, column, reason } = mistake;
+        field.wrong_at(found, column, reason.text())
+    })?;
+    Ok(Matcher::Regex(regex))
 }
 
 /// A path begins with a slash, but for `OPTIONS *`, and its query is not compared.
@@ -201,7 +229,7 @@ fn host(field: &Field<'_>) -> Result<Matcher, ConfigError> {
 fn direction(field: &Field<'_>) -> Result<Matcher, ConfigError> {
     let direction = field.string()?;
     match DIRECTIONS.contains(&direction) {
-        true => Ok(Matcher { way: Way::Exact, texts: vec![direction.to_owned()] }),
+        true => Ok(Matcher::Texts(Way::Exact, vec![direction.to_owned()])),
         false => Err(field.is_not("one of inbound, outbound")),
     }
 }
@@ -217,7 +245,7 @@ fn methods(field: &Field<'_>) -> Result<Matcher, ConfigError> {
         }
         texts.push(method);
     }
-    Ok(Matcher { way: Way::Exact, texts })
+    Ok(Matcher::Texts(Way::Exact, texts))
 }
 
 fn headers(

@@ -34,7 +34,7 @@ impl Glance {
     /// The glance at a rule.
     pub(super) fn at(rule: &Rule) -> Self {
         let mut glance = Self { place: 0, way: Way::Prefix, length: 0, byte: 0 };
-        if let Some((Subject::Header(place), Matcher { way, texts })) = rule.matching.first()
+        if let Some((Subject::Header(place), Matcher::Texts(way, texts))) = rule.matching.first()
             && let ([text], Ok(place)) = (texts.as_slice(), u16::try_from(*place))
             && let ([first, ..], [.., last]) = (text.as_bytes(), text.as_bytes())
         {

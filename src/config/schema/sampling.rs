@@ -99,7 +99,12 @@ fn matcher(exact: &str, prefix: &str, suffix: &str) -> Value {
         "" => text(1, MAX_TEXT),
         _ => with(text(1, MAX_TEXT), "pattern", json!(pattern)),
     };
-    let ways = json!({"exact": text(exact), "prefix": text(prefix), "suffix": text(suffix)});
+    let ways = json!({
+        "exact": text(exact),
+        "prefix": text(prefix),
+        "suffix": text(suffix),
+        "regex": described("A part of RE2's syntax, looked for anywhere.", text("")),
+    });
     let matcher = with(object(ways), "minProperties", json!(1));
     with(matcher, "maxProperties", json!(1))
 }

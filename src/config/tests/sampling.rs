@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Attribute, Ceiling, Force, Matcher, Rule, Sampling, Subject, Way};
+use crate::regex::Regex;
 use std::rc::Rc;
 
 fn sampling(json: &str) -> Rc<Sampling> {
@@ -56,7 +57,7 @@ fn every_key_of_a_rule_is_read() {
         r#"{"rules": [
             {"name": "all", "percent": 5, "match": {
                 "path": {"prefix": "/pay"}, "method": ["POST", "PUT"], "host": {"suffix": ".example"},
-                "userAgent": {"exact": "curl"}, "headers": {"X-A": {"exact": "1"}, "b": {"suffix": "2"}},
+                "userAgent": {"exact": "curl"}, "headers": {"X-A": {"exact": "1"}, "b": {"suffix": "2"}, "c": {"regex": "^3|4$"}},
                 "direction": "outbound", "route": {"exact": "r"}, "cluster": {"prefix": "outbound|"}}},
             {"name": "rest", "match": {"direction": "inbound"}}
         ]}"#,
@@ -67,8 +68,8 @@ fn every_key_of_a_rule_is_read() {
         let place = found.headers.iter().position(|other| other == name);
         Subject::Header(place.unwrap())
     };
-    let is =
-        |way, texts: &[&str]| Matcher { way, texts: texts.iter().map(|it| text(it)).collect() };
+    let is = |way, texts: &[&str]| Matcher::Texts(way, texts.iter().map(|it| text(it)).collect());
+    let regex = |pattern| Matcher::Regex(Regex::new(pattern).unwrap());
     let expected = [
         (header(":path"), is(Way::Prefix, &["/pay"])),
         (header(":method"), is(Way::Exact, &["POST", "PUT"])),
@@ -76,6 +77,7 @@ fn every_key_of_a_rule_is_read() {
         (header("user-agent"), is(Way::Exact, &["curl"])),
         (header("x-a"), is(Way::Exact, &["1"])),
         (header("b"), is(Way::Suffix, &["2"])),
+        (header("c"), regex("^3|4$")),
         (Subject::Attribute(Attribute::Direction), is(Way::Exact, &["outbound"])),
         (Subject::Attribute(Attribute::Route), is(Way::Exact, &["r"])),
         (Subject::Attribute(Attribute::Cluster), is(Way::Prefix, &["outbound|"])),
@@ -208,19 +210,27 @@ fn a_text_is_compared_in_one_way_and_is_one_that_can_be() {
         (r#"{"name": "r", "match": {"path": "/"}}"#, "match.path: \"/\" is not an object"),
         (
             r#"{"name": "r", "match": {"path": {}}}"#,
-            "match.path: no comparison; allowed: exactly one of exact, prefix, suffix",
+            "match.path: no comparison; allowed: exactly one of exact, prefix, suffix, regex",
         ),
         (
             r#"{"name": "r", "match": {"path": {"exact": "/", "prefix": "/"}}}"#,
-            "match.path: more than one comparison; allowed: exactly one of exact, prefix, suffix",
+            "match.path: more than one comparison; allowed: exactly one of exact, prefix, suffix, regex",
         ),
         (
             r#"{"name": "r", "match": {"path": {"contains": "/"}}}"#,
-            "match.path.contains: unknown key; allowed: exact, prefix, suffix",
+            "match.path.contains: unknown key; allowed: exact, prefix, suffix, regex",
         ),
         (
             r#"{"name": "r", "match": {"userAgent": {"prefix": ""}}}"#,
             "match.userAgent.prefix: \"\" is not a string of 1 to 256 bytes",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"regex": ""}}}"#,
+            "match.path.regex: \"\" is not a string of 1 to 256 bytes",
+        ),
+        (
+            r#"{"name": "r", "match": {"path": {"exact": "/", "regex": "/"}}}"#,
+            "match.path: more than one comparison; allowed: exactly one of exact, prefix, suffix, regex",
         ),
         (
             r#"{"name": "r", "match": {"path": {"prefix": "pay"}}}"#,
@@ -263,6 +273,31 @@ fn a_text_is_compared_in_one_way_and_is_one_that_can_be() {
             "match.headers.Host: not such a header; allowed: names of headers, each once; path, method, host and userAgent have keys of their own",
         ),
     ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_pattern_is_told_with_its_column() {
+    for (pattern, line) in [
+        ("(ab", r#"x.regex: "(ab": "(ab" at column 1 is not closed"#),
+        ("a(?=b)", r#"x.regex: "a(?=b)": "(?=" at column 2 is not supported"#),
+        ("a\\n[z-a]", r#"x.regex: "a\n[z-a]": "z-a" at column 4 ends before it begins"#),
+        ("\\t\\u0001**", r#"x.regex: "\t\u{1}**": "*" at column 4 repeats a repetition"#),
+        (
+            &"(a{2,99}){2,99}".repeat(2),
+            "x.regex: \"(a{2,99}){2,99}(a{2,99}){2,99}\": \"{2,99}\" at column 10 makes more than 512 steps of the pattern",
+        ),
+        (
+            &"(".repeat(256),
+            &format!("x.regex: \"{}…: \"(\" at column 256 is not closed", "(".repeat(62)),
+        ),
+    ] {
+        let rule = format!(
+            r#"{{"name": "r", "match": {{"headers": {{"x": {{"regex": "{pattern}"}}}}}}}}"#
+        );
+        let json = format!(r#"{{"rules": [{rule}]}}"#);
+        let line = format!("sampling.rules[0].match.headers.{line}");
+        refused_beyond_the_schema(&[(&json, &line)]);
+    }
 }
 
 #[test]
@@ -325,6 +360,15 @@ fn a_rule_that_no_request_reaches_is_refused_and_one_that_some_may_reach_is_not(
         (r#""direction": "inbound""#, r#""path": {"exact": "/"}"#, false),
         (r#""route": {"prefix": "a"}"#, r#""route": {"exact": "ab"}"#, true),
         (r#""cluster": {"prefix": "a"}"#, r#""cluster": {"exact": "b"}"#, false),
+        (r#""path": {"regex": "^/a"}"#, r#""path": {"exact": "/ab"}"#, true),
+        (r#""path": {"regex": "^/a$"}"#, r#""path": {"exact": "/ab"}"#, false),
+        (r#""path": {"regex": "^/a"}"#, r#""path": {"regex": "^/a"}"#, true),
+        (r#""path": {"regex": "^/a{2}"}"#, r#""path": {"regex": "^/aa"}"#, true),
+        // That cannot be told.
+        (r#""path": {"regex": "^/a"}"#, r#""path": {"regex": "^/ab"}"#, false),
+        (r#""path": {"regex": "^/a"}"#, r#""path": {"prefix": "/a"}"#, false),
+        (r#""path": {"prefix": "/a"}"#, r#""path": {"regex": "^/a"}"#, false),
+        (r#""method": ["GET"]"#, r#""method": ["GET"], "path": {"regex": "a"}"#, true),
     ] {
         let between = rule("between", r#""headers": {"other": {"exact": "1"}}"#);
         let rules = [rule("wide", wide), between, rule("narrow", narrow)].join(", ");

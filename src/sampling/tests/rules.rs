@@ -82,6 +82,16 @@ fn a_rule_matches_where_all_of_it_holds() {
         (r#""headers": {"x-a": {"exact": "2"}}"#, "x-a: 1\nx-a: 2", false),
         (r#""headers": {"x-a": {"exact": "1"}, "x-b": {"prefix": "2"}}"#, "x-b: 22\nx-a: 1", true),
         (r#""headers": {"x-a": {"exact": "1"}, "x-b": {"prefix": "2"}}"#, "x-a: 1", false),
+        (r#""path": {"regex": "^/users/\\d+$"}"#, ":path: /users/7?x=y", true),
+        (r#""path": {"regex": "^/users/\\d+$"}"#, ":path: /users/7/mail", false),
+        (r#""headers": {"x-a": {"regex": "^vip-"}}"#, "x-a: vip-7", true),
+        (r#""headers": {"x-a": {"regex": "^vip-"}}"#, "x-a: a vip-7", false),
+        (r#""headers": {"x-a": {"regex": "vip-"}}"#, "x-a: a vip-7", true),
+        (r#""headers": {"x-a": {"regex": "(?i)^VIP"}}"#, "x-a: vip-7", true),
+        (r#""headers": {"x-a": {"regex": "^vip?"}, "x-b": {"exact": "1"}}"#, "x-a: vi", false),
+        (r#""headers": {"x-a": {"regex": "^$|.*"}}"#, "x-b: 1", false),
+        (r#""headers": {"x-a": {"regex": "^$|.*"}}"#, "x-a: ", false),
+        (r#""headers": {"x-a": {"regex": "^$|.*"}}"#, "x-a: 1", true),
         (r#""path": {"prefix": "/a"}, "method": ["GET"]"#, ":path: /a\n:method: GET", true),
         (r#""path": {"prefix": "/a"}, "method": ["GET"]"#, ":path: /a\n:method: POST", false),
     ] {
@@ -94,16 +104,18 @@ fn a_rule_matches_where_all_of_it_holds() {
 
 #[test]
 fn bytes_that_are_no_text_are_compared_as_they_are() {
-    let sampler = of_rules(
-        r#"{"name": "r", "match": {"headers": {"x-a": {"suffix": "é"}}}, "percent": 100}"#,
-    );
-    for (value, expected) in [
-        (&b"\xff\xc3\xa9"[..], Reason::Rule(0)),
-        (b"\xff\xe9", Reason::Percent),
-        (b"", Reason::Percent),
-    ] {
-        let verdict = sampler.decide(&[(b"x-a", value)], Randomness::new(0), &Envoy::default());
-        assert_eq!(verdict.reason, expected, "{value:?}");
+    for matcher in [r#"{"suffix": "é"}"#, r#"{"regex": "é$"}"#] {
+        let sampler = of_rules(&format!(
+            r#"{{"name": "r", "match": {{"headers": {{"x-a": {matcher}}}}}, "percent": 100}}"#
+        ));
+        for (value, expected) in [
+            (&b"\xff\xc3\xa9"[..], Reason::Rule(0)),
+            (b"\xff\xe9", Reason::Percent),
+            (b"", Reason::Percent),
+        ] {
+            let verdict = sampler.decide(&[(b"x-a", value)], Randomness::new(0), &Envoy::default());
+            assert_eq!(verdict.reason, expected, "{matcher}: {value:?}");
+        }
     }
 }
 
