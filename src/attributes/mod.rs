@@ -15,7 +15,7 @@ mod text;
 pub use custom_tags::CustomTags;
 pub use facts::Facts;
 pub use kubernetes::{Kubernetes, Owner, OwnerKind};
-pub use recording::Recording;
+pub use recording::{Recording, name_ahead};
 pub use redaction::Redaction;
 pub use resource::{Istio, Resource};
 pub use service::{MAX_AUTHORITY_NAMES, Naming, Service, ServiceNames};

@@ -5,7 +5,7 @@ use super::{Facts, Redaction, Resource, Service, ServiceNames, flags};
 use crate::sampling::{Reason, Verdict};
 use crate::trace::{
     Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanKind,
-    TraceContext,
+    TraceContext, known_method,
 };
 use std::net::SocketAddr;
 
@@ -34,10 +34,7 @@ impl Recording {
         tags: &CustomTags,
         redaction: &Redaction,
     ) -> Self {
-        let header = |name: &str| {
-            let found = headers.iter().find(|(key, _)| *key == name.as_bytes());
-            found.map(|(_, value)| *value)
-        };
+        let header = |name: &str| header(headers, name);
         let own = OwnHeaders::pick(headers);
         let word = |value: Option<&[u8]>| value.map(|value| redaction.word(value));
         let text = |value: Option<&[u8]>| value.map(|value| redaction.value(value));
@@ -109,6 +106,8 @@ impl Recording {
             || grpc_status.is_some_and(|status| GRPC_ERRORS.contains(&status));
         let peer = facts.peer.and_then(|peer| redaction.client(peer));
         let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
+        let method = self.request.known_method();
+        let counts = self.verdict.reason == Reason::Remote && self.context.parent_id.is_none();
         Span {
             trace_id: self.context.trace_id,
             span_id: self.context.span_id,
@@ -118,11 +117,11 @@ impl Recording {
             links: self.links,
             correlation: self.correlation,
             kind: facts.kind,
-            name: span_name(service.as_ref(), &self.request),
+            name: span_name(service.as_ref(), method),
             start_time: facts.start_time,
             duration: facts.duration,
             debug: self.verdict.decision == Decision::Debug,
-            sampling: Sampling { rule, threshold: self.verdict.threshold },
+            sampling: Sampling { rule, threshold: self.verdict.threshold, counts },
             local: local(facts.kind, resource, facts.local),
             remote: match facts.kind {
                 SpanKind::Server => Endpoint::new("", peer),
@@ -209,11 +208,30 @@ fn number(digits: &[u8]) -> Option<u32> {
 
 /// The service; where nothing names one, the method, as OpenTelemetry's conventions say.
 /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name>
-fn span_name(service: Option<&Service>, request: &HttpRequest) -> String {
+fn span_name(service: Option<&Service>, method: Option<&str>) -> String {
     match service {
         Some(service) => service.span_name(),
-        None => request.known_method().unwrap_or("HTTP").to_owned(),
+        None => method.unwrap_or("HTTP").to_owned(),
     }
+}
+
+/// The name that the span of a request with these lower-case headers will have, which has only just
+/// come and whose route leads to `service`.
+pub fn name_ahead(
+    headers: &[(&[u8], &[u8])],
+    service: Option<Service>,
+    names: &mut ServiceNames,
+    redaction: &Redaction,
+) -> String {
+    let header = |name: &str| header(headers, name).unwrap_or_default();
+    let service =
+        service.or_else(|| names.of_authority(&redaction.authority(header(":authority"))));
+    span_name(service.as_ref(), known_method(header(":method")))
+}
+
+fn header<'h>(headers: &[(&[u8], &'h [u8])], name: &str) -> Option<&'h [u8]> {
+    let found = headers.iter().find(|(key, _)| *key == name.as_bytes());
+    found.map(|(_, value)| *value)
 }
 
 /// The pod's own address: from Istio, else as the connections say. The port is the one that was

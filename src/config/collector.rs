@@ -135,7 +135,7 @@ pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
         })?;
     let cluster = collector.take(&["cluster"], |cluster| cluster.visible(1..=MAX_NAME))?;
     let path = collector.take(&["path"], path)?;
-    let authority = collector.take(&["authority"], |text| text.visible(0..=MAX_NAME))?;
+    let authority = collector.take(&["authority"], authority)?.flatten();
     let headers = collector.take(&["headers"], headers)?;
     let timeout = collector.take(&["timeout"], |timeout| {
         timeout.duration(Duration::from_millis(1)..=Duration::from_mins(5), "1ms to 5m")
@@ -147,16 +147,15 @@ pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
         protocol,
         compression: compression.unwrap_or(usual.compression),
         path: path.unwrap_or_else(|| protocol.default_path().to_owned()),
-        authority: authority
-            .filter(|authority| !authority.is_empty())
-            .unwrap_or_else(|| host(&cluster).to_owned()),
+        authority: authority.unwrap_or_else(|| host(&cluster).to_owned()),
         cluster,
         headers: headers.unwrap_or_default(),
         timeout: timeout.unwrap_or(usual.timeout),
     })
 }
 
-fn path(field: &Field<'_>) -> Result<String, ConfigError> {
+/// A path, of a request of the module's own.
+pub(super) fn path(field: &Field<'_>) -> Result<String, ConfigError> {
     let path = field.visible(1..=MAX_PATH)?;
     match path.starts_with('/') {
         true => Ok(path),
@@ -164,9 +163,14 @@ fn path(field: &Field<'_>) -> Result<String, ConfigError> {
     }
 }
 
+/// An authority, unless it is empty.
+pub(super) fn authority(field: &Field<'_>) -> Result<Option<String>, ConfigError> {
+    Ok(Some(field.visible(0..=MAX_NAME)?).filter(|authority| !authority.is_empty()))
+}
+
 /// The host in a cluster name of Istio's, `outbound|9411|v1|zipkin.obs.svc.cluster.local`, else the
 /// whole name. Collectors refuse the whole name as `:authority` over HTTP/2.
-fn host(cluster: &str) -> &str {
+pub(super) fn host(cluster: &str) -> &str {
     let mut parts = cluster.splitn(4, '|');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("outbound"), Some(_), Some(_), Some(host)) if !host.is_empty() => host,
@@ -175,7 +179,7 @@ fn host(cluster: &str) -> &str {
 }
 
 /// An object of header values by name. No message shows a value: it may be a secret.
-fn headers(field: &Field<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+pub(super) fn headers(field: &Field<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut headers: Vec<(String, String)> = Vec::new();
     let field = field.secret();
     for (key, value) in field.entries(MAX_HEADERS)? {

@@ -21,6 +21,7 @@ mod named;
 mod percentage;
 mod plugin;
 mod privacy;
+mod remote;
 mod rule;
 mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
@@ -43,6 +44,7 @@ pub use named::{Named, name_of};
 pub use percentage::Percentage;
 pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
 pub use privacy::{ClientAddress, Privacy, Query};
+pub use remote::RemoteSampling;
 pub use rule::Rule;
 pub use sampling::{Ceiling, Force, Sampling};
 #[cfg(not(target_arch = "wasm32"))]

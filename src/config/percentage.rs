@@ -11,6 +11,9 @@ impl Percentage {
     /// What Istio samples when nobody says a percentage: 1 percent.
     pub const DEFAULT: Self = Self(1.0);
 
+    /// No trace.
+    pub(super) const NONE: Self = Self(0.0);
+
     /// Every trace.
     pub(super) const ALL: Self = Self(100.0);
 

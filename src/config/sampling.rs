@@ -8,7 +8,7 @@ use super::field::{Field, Object};
 use super::matching::{MAX_TEXT, OWN_HEADERS};
 use super::plugin::SAMPLING_KEYS;
 use super::rule::{self, Rule};
-use super::{Percentage, PluginConfig};
+use super::{Percentage, PluginConfig, RemoteSampling, remote};
 
 /// Which new traces are sampled.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Sampling {
     pub drop_probes: bool,
     /// The header that has a new trace sampled, whatever rules and ceilings say.
     pub force: Option<Force>,
+    /// The server whose word counts in the place of [`Self::percent`], once it has given it.
+    pub remote: Option<RemoteSampling>,
 }
 
 /// A header of a request, and the value that it has to have, byte by byte.
@@ -46,6 +48,14 @@ pub struct Ceiling {
     pub burst: f64,
 }
 
+impl Ceiling {
+    /// So many a second, and at once half a second's, but one at the least.
+    pub fn new(per_second: f64) -> Self {
+        // With more, the first ten seconds of a load would have a tenth more than they may.
+        Self { per_second, burst: (per_second / 2.0).max(1.0) }
+    }
+}
+
 impl Default for Sampling {
     fn default() -> Self {
         Self {
@@ -55,6 +65,7 @@ impl Default for Sampling {
             ceiling: None,
             drop_probes: true,
             force: None,
+            remote: None,
         }
     }
 }
@@ -78,6 +89,9 @@ pub(super) fn read(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), C
     }
     config.sampling.ceiling = ceiling(&mut object)?;
     config.sampling.force = object.take(&["force"], force)?;
+    if let Some(field) = object.given(&["remote"])? {
+        config.sampling.remote = Some(remote::read(&field)?);
+    }
     object.finish()
 }
 
@@ -112,8 +126,7 @@ pub(super) fn ceiling(object: &mut Object<'_>) -> Result<Option<Ceiling>, Config
     let per_second = rate.decimal(&PER_SECOND, "a number from 0.01 to 100000")?;
     let burst = match burst {
         Some(field) => field.decimal(&BURST, "a number from 1 to 100000")?,
-        // With more, the first ten seconds of a load would have a tenth more than they may.
-        None => (per_second / 2.0).max(1.0),
+        None => return Ok(Some(Ceiling::new(per_second))),
     };
     Ok(Some(Ceiling { per_second, burst }))
 }

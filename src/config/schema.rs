@@ -160,18 +160,9 @@ fn collector() -> Value {
         "protocol": {"enum": names(&Protocol::NAMED), "default": "zipkin"},
         "compression": {"enum": names(&Compression::NAMED), "default": "none"},
         "cluster": with_default(visible(1, collector::MAX_NAME, "^[!-~]*$"), "zipkin"),
-        "path": visible(1, collector::MAX_PATH, "^/[!-~]*$"),
-        "authority": visible(0, collector::MAX_NAME, "^[!-~]*$"),
-        "headers": {
-            "type": "object",
-            "maxProperties": collector::MAX_HEADERS,
-            "propertyNames": {
-                "maxLength": 256,
-                "pattern": format!("^{TOKEN}+$"),
-                "not": {"pattern": reserved()},
-            },
-            "additionalProperties": visible(0, collector::MAX_HEADER_VALUE, "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"),
-        },
+        "path": path(),
+        "authority": authority(),
+        "headers": headers(),
         "timeout": with_default(duration(), "5s"),
     }));
     let grpc_with_gzip = json!({
@@ -179,6 +170,28 @@ fn collector() -> Value {
         "properties": {"protocol": {"const": "grpc"}, "compression": {"const": "gzip"}},
     });
     with(collector, "not", grpc_with_gzip)
+}
+
+/// A path, an authority and more headers, of a request of the module's own.
+fn path() -> Value {
+    visible(1, collector::MAX_PATH, "^/[!-~]*$")
+}
+
+fn authority() -> Value {
+    visible(0, collector::MAX_NAME, "^[!-~]*$")
+}
+
+fn headers() -> Value {
+    json!({
+        "type": "object",
+        "maxProperties": collector::MAX_HEADERS,
+        "propertyNames": {
+            "maxLength": 256,
+            "pattern": format!("^{TOKEN}+$"),
+            "not": {"pattern": reserved()},
+        },
+        "additionalProperties": visible(0, collector::MAX_HEADER_VALUE, "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"),
+    })
 }
 
 /// The reserved names in upper and lower case: `^([cC][oO]...|[hH][oO][sS][tT])$`.

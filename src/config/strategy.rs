@@ -17,11 +17,9 @@ const MAX_RATE: f64 = i32::MAX as f64;
 pub struct Strategy {
     /// The share of new traces whose operation is not named.
     pub share: Percentage,
-    /// The most new traces a second that are sampled, where there is a limit.
+    /// The most new traces a second that are sampled, where there is a limit; not zero.
     pub at_most: Option<f64>,
-    /// The fewest of each operation's new traces a second, where there is such a promise.
-    pub at_least: Option<f64>,
-    /// Shares of operations, sorted by their names, each once.
+    /// Shares of operations; of two for one operation the last counts, as in Jaeger's own clients.
     operations: Vec<(String, Percentage)>,
 }
 
@@ -40,21 +38,20 @@ impl Strategy {
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         const NAME: &str = "answer";
         let answer = json::parse(NAME, json, Self::MAX_BYTES)?;
-        let mut strategy =
-            Self { share: Percentage::ALL, at_most: None, at_least: None, operations: Vec::new() };
+        let mut strategy = Self { share: Percentage::ALL, at_most: None, operations: Vec::new() };
         read(&mut strategy, &Field::at(NAME, &answer))?;
         Ok(strategy)
     }
 
-    /// The share of an operation's new traces, if it is named.
-    pub fn share_of(&self, operation: &str) -> Option<Percentage> {
-        let place = self.place(operation).ok()?;
-        self.operations.get(place).map(|(_, share)| *share)
+    /// Every operation that is named, with its share.
+    pub fn operations(&self) -> &[(String, Percentage)] {
+        &self.operations
     }
 
-    /// Where an operation stands, or would stand.
-    fn place(&self, operation: &str) -> Result<usize, usize> {
-        self.operations.binary_search_by(|(name, _)| name.as_str().cmp(operation))
+    /// The share of an operation's new traces, if it is named.
+    pub fn share_of(&self, operation: &[u8]) -> Option<Percentage> {
+        let mut operations = self.operations.iter();
+        operations.rfind(|(name, _)| name.as_bytes() == operation).map(|(_, share)| *share)
     }
 }
 
@@ -67,7 +64,11 @@ fn read(strategy: &mut Strategy, answer: &Field<'_>) -> Result<(), ConfigError> 
         return Ok(());
     }
     if let Some(field) = answer.member("rateLimitingSampling")? {
-        strategy.at_most = Some(number(&field, "maxTracesPerSecond", MAX_RATE)?);
+        let most = number(&field, "maxTracesPerSecond", MAX_RATE)?;
+        match most > 0.0 {
+            true => strategy.at_most = Some(most),
+            false => strategy.share = Percentage::NONE,
+        }
         return Ok(());
     }
     let allowed = "operationSampling, probabilisticSampling or rateLimitingSampling";
@@ -76,9 +77,8 @@ fn read(strategy: &mut Strategy, answer: &Field<'_>) -> Result<(), ConfigError> 
 
 fn operations(strategy: &mut Strategy, field: &Field<'_>) -> Result<(), ConfigError> {
     strategy.share = share(field, "defaultSamplingProbability")?;
-    let least = number(field, "defaultLowerBoundTracesPerSecond", MAX_RATE)?;
+    // A lower bound, for which traces are sampled that no probability takes, is not kept to.
     let most = number(field, "defaultUpperBoundTracesPerSecond", MAX_RATE)?;
-    strategy.at_least = Some(least).filter(|rate| *rate > 0.0);
     strategy.at_most = Some(most).filter(|rate| *rate > 0.0);
     let Some(list) = field.member("perOperationStrategies")? else { return Ok(()) };
     for item in list.items(0..=MAX_OPERATIONS)? {
@@ -86,16 +86,7 @@ fn operations(strategy: &mut Strategy, field: &Field<'_>) -> Result<(), ConfigEr
         let name = name.as_ref().map_or(Ok(""), Field::string)?;
         // One without a share is as those that are not named.
         let Some(field) = item.member("probabilisticSampling")? else { continue };
-        let share = share(&field, "samplingRate")?;
-        // Of two for one operation the last counts, as in Jaeger's own clients.
-        match strategy.place(name) {
-            Ok(place) => {
-                if let Some((_, known)) = strategy.operations.get_mut(place) {
-                    *known = share;
-                }
-            }
-            Err(place) => strategy.operations.insert(place, (name.to_owned(), share)),
-        }
+        strategy.operations.push((name.to_owned(), share(&field, "samplingRate")?));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::attributes::{bytes, text};
 use super::expression::{self, Expression};
+use super::surroundings::Envoy;
 use crate::attributes::{Facts, Naming, Recording};
 use crate::trace::SpanKind;
 use crate::tracer::Tracer;
@@ -203,8 +204,6 @@ fn address(value: &[u8]) -> Option<SocketAddr> {
 fn grpc_field(name: &str) -> Option<Vec<u8>> {
     bytes(&["response", "trailers", name]).or_else(|| bytes(&["response", "headers", name]))
 }
-
-struct Envoy;
 
 impl Naming for Envoy {
     fn virtual_host(&self) -> Option<String> {

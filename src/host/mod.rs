@@ -4,6 +4,7 @@
 mod abi;
 mod allocator;
 mod attributes;
+mod callout;
 mod compression;
 mod configuration;
 mod contexts;
@@ -11,6 +12,7 @@ mod expression;
 mod facts;
 mod in_flight;
 mod metrics;
+mod remote;
 mod request;
 mod root;
 mod shared;

@@ -1,16 +1,19 @@
 //! The root context: one for each worker and configuration. It owns the tracer, and sends what the
 //! tracer's exporter has ready.
 
-use super::abi::{self, Buffer, CallError, Level, Map};
+use super::abi::{self, Buffer, Level, Map};
+use super::callout::call;
 use super::compression;
 use super::configuration::{self, InForce};
 use super::in_flight::InFlight;
 use super::metrics::Metrics;
+use super::remote::Asking;
 use super::shared::Shared;
 use super::wasi;
+use crate::attributes::Resource;
 use crate::config::{Collector, Compression, CorrelationMode, Protocol, Settings};
 use crate::export::{Answer, Exporter, GZIP, Meaning, Reply};
-use crate::pairs;
+use crate::sampling::remote::Remote;
 use crate::stats::{LogLimit, Metric};
 use crate::tracer::Tracer;
 use std::rc::Rc;
@@ -31,6 +34,7 @@ struct Running {
     shared: Rc<Shared>,
     metrics: Metrics,
     collector: Collector,
+    asking: Option<Asking>,
     tick: Duration,
     failure_log: LogLimit,
     unsent_log: LogLimit,
@@ -71,7 +75,7 @@ impl Root {
         self.running.as_mut().map_or(Ended::No, Running::tick)
     }
 
-    /// The collector has answered the call with this token.
+    /// The call with this token has been answered.
     pub(super) fn answered(
         &mut self,
         token: u32,
@@ -80,7 +84,16 @@ impl Root {
         has_trailers: bool,
     ) -> Ended {
         let Some(running) = &mut self.running else { return Ended::No };
-        running.answered(token, reply(has_headers, body, has_trailers))
+        let asking = running.asking.as_mut().filter(|asking| asking.waits_for(token));
+        let most = if asking.is_some() { Remote::MAX_BODY } else { Reply::MAX_BODY };
+        let reply = reply(has_headers, body.min(most), has_trailers);
+        match asking {
+            Some(asking) => {
+                asking.answered(&reply, &mut running.shared.tracer.borrow_mut());
+                running.ended()
+            }
+            None => running.answered(token, reply),
+        }
     }
 
     /// The configuration ends; whether nothing is left to deliver. If something is, [`Ended`] says
@@ -97,7 +110,10 @@ impl Running {
         let tick = settings.batch.interval.min(LONGEST_TICK);
         abi::set_tick_period(tick);
         settings.collector.compression = compression::possible(&settings.collector);
-        let tracer = tracer(&settings);
+        let resource = configuration::resource(&settings);
+        let server = settings.sampling.remote.clone();
+        let asking = server.map(|server| Asking::new(server, &resource.service_name));
+        let tracer = tracer(&settings, resource);
         // Gateways and waypoints have no application whose calls they would see.
         if tracer.is_alone() {
             settings.correlation.mode = CorrelationMode::Off;
@@ -107,6 +123,7 @@ impl Running {
             shared: Rc::new(shared),
             metrics,
             collector: settings.collector,
+            asking,
             tick,
             failure_log: LogLimit::default(),
             unsent_log: LogLimit::default(),
@@ -119,6 +136,9 @@ impl Running {
         // An early tick is for what is full; the rest has its own.
         let ahead = if self.shared.woken(self.tick) { Duration::ZERO } else { self.tick };
         self.send(ahead);
+        if let Some(asking) = self.asking.as_mut().filter(|_| !self.draining) {
+            asking.ask(abi::now(), &mut self.shared.tracer.borrow_mut());
+        }
         self.ended()
     }
 
@@ -185,14 +205,13 @@ impl Running {
     }
 }
 
-fn tracer(settings: &Settings) -> Tracer {
+fn tracer(settings: &Settings, resource: Resource) -> Tracer {
     let seed = wasi::random().unwrap_or_else(|| {
         abi::log(Level::Error, "meshspan: Envoy gives no entropy; trace ids may repeat");
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&abi::now().to_le_bytes());
         seed
     });
-    let resource = configuration::resource(settings);
     Tracer::new(settings, resource, seed, wasi::variable)
 }
 
@@ -204,10 +223,6 @@ impl Collector {
             (":path", self.path.as_str()),
             (":authority", self.authority.as_str()),
             ("content-type", exporter.content_type()),
-            ("user-agent", concat!("meshspan/", env!("CARGO_PKG_VERSION"))),
-            // Not sampled: else a proxy in front of the collector would make a span of each batch,
-            // and one more of the batch that carries that span. Brave's senders say it so, too.
-            ("b3", "0"),
         ];
         if self.protocol == Protocol::Grpc {
             headers.push(("te", "trailers"));
@@ -217,16 +232,8 @@ impl Collector {
             Compression::None => None,
         };
         headers.extend(compressed.as_ref().map(|_| ("content-encoding", GZIP)));
-        headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let headers: Vec<_> =
-            headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         let body = compressed.as_deref().unwrap_or(body);
-        abi::http_call(&self.cluster, &pairs::encode(&headers), body, self.timeout).map_err(
-            |error| match error {
-                CallError::BadArgument => "there is no such cluster",
-                CallError::Failure => "the cluster has no healthy host",
-            },
-        )
+        call(&self.cluster, &headers, &self.headers, body, self.timeout)
     }
 }
 
@@ -234,13 +241,13 @@ fn status_code(header: &[u8]) -> Option<u16> {
     core::str::from_utf8(header).ok()?.parse().ok()
 }
 
-/// The reply that Envoy is showing. One that broke off has no headers.
+/// The reply that Envoy is showing, so many bytes of its body. One that broke off has no headers.
 fn reply(has_headers: bool, body: usize, has_trailers: bool) -> Reply {
     let header = |name| has_headers.then(|| abi::header(Map::CallResponseHeaders, name)).flatten();
     let trailer =
         |name| has_trailers.then(|| abi::header(Map::CallResponseTrailers, name)).flatten();
     let either = |name| trailer(name).or_else(|| header(name));
-    let body = (body > 0).then(|| abi::buffer(Buffer::CallResponseBody, body.min(Reply::MAX_BODY)));
+    let body = (body > 0).then(|| abi::buffer(Buffer::CallResponseBody, body));
     Reply {
         status: header(":status").as_deref().and_then(status_code),
         retry_after: header("retry-after"),

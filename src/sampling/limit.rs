@@ -4,7 +4,7 @@
 //! has a probability, which is known before it is made and can stand in `tracestate`. Where the debt
 //! settles, as many are sampled as the bucket fills by.
 
-use super::Surroundings;
+use super::{Reason, Surroundings};
 use crate::config::Ceiling;
 use std::cell::Cell;
 
@@ -26,8 +26,8 @@ const ATTEMPTS: usize = 4;
 /// One ceiling.
 #[derive(Debug)]
 pub(super) struct Limit {
-    /// The place of the rule that it is for; without one it is for all new traces.
-    pub(super) rule: Option<usize>,
+    /// For what this decides on, a rule or a server; without one it is for all new traces.
+    pub(super) of: Option<Reason>,
     key: String,
     ceiling: Ceiling,
     /// Tokens that this worker has still to take out.
@@ -46,15 +46,16 @@ pub(super) struct View {
 }
 
 impl Limit {
-    /// The ceiling of the rule at this place, or of all new traces. There is a key for each place,
-    /// whatever rules are called, since no key is ever removed.
+    /// The ceiling of what this decides on, or of all new traces. There is a key for each place of a
+    /// rule, whatever rules are called, since no key is ever removed.
     #[inline(never)]
-    pub(super) fn new(rule: Option<usize>, ceiling: Ceiling) -> Self {
-        let mut key = KEY.to_owned();
-        if let Some(place) = rule {
-            key = format!("{KEY}.{place}");
-        }
-        Self { rule, key, ceiling, owed: Cell::new(0.0) }
+    pub(super) fn new(of: Option<Reason>, ceiling: Ceiling) -> Self {
+        let key = match of {
+            None => KEY.to_owned(),
+            Some(Reason::Rule(place)) => format!("{KEY}.{place}"),
+            Some(_) => format!("{KEY}.remote"),
+        };
+        Self { of, key, ceiling, owed: Cell::new(0.0) }
     }
 
     /// The bucket as it is now. One that nobody has written to, or not as we do, is full.

@@ -8,13 +8,17 @@ mod rules;
 
 pub use request::Surroundings;
 
-use crate::config::{Percentage, Sampling};
+use crate::config::{Ceiling, Percentage, Sampling, Strategy};
 use crate::trace::{Decision, Probability, Randomness, Threshold};
 use std::rc::Rc;
 
 use limit::Limit;
 use request::Request;
 use rules::Glance;
+
+/// The places of two headers in [`Sampling::headers`].
+const PATH: usize = 0;
+const METHOD: usize = 1;
 
 /// Decides for new traces, alike in every proxy that has the same settings.
 ///
@@ -24,7 +28,9 @@ use rules::Glance;
 #[derive(Debug)]
 pub struct Sampler {
     settings: Rc<Sampling>,
-    /// For what no rule matches.
+    /// The server's word, once there is one; it counts in the place of the percentage.
+    strategy: Option<Strategy>,
+    /// For what no rule matches and the strategy does not name.
     threshold: Threshold,
     /// The least of all thresholds: whom it does not sample need not be looked at.
     least: Threshold,
@@ -36,6 +42,16 @@ pub struct Sampler {
 
 fn threshold(percent: Percentage) -> Threshold {
     Threshold::new(percent.threshold())
+}
+
+/// The share of a request's operation, by the name of its span or by its method and path, `GET /pay`.
+fn of_operation(strategy: &Strategy, request: &Request) -> Option<Percentage> {
+    strategy.share_of(request.operation().as_bytes()).or_else(|| {
+        let mut operation = request.header(METHOD).to_vec();
+        operation.push(b' ');
+        operation.extend_from_slice(request.header(PATH));
+        strategy.share_of(&operation)
+    })
 }
 
 /// A decision, and how it was made.
@@ -66,26 +82,44 @@ pub enum Reason {
     Ceiling,
     /// The percentage of all other new traces.
     Percent,
+    /// A server's word on all other new traces.
+    Remote,
 }
 
 impl Sampler {
     /// A sampler by these settings.
     pub fn new(settings: Rc<Sampling>) -> Self {
         let threshold = threshold(settings.percent);
-        let mut least = threshold;
-        let mut glances = Vec::new();
+        let glances = settings.rules.iter().map(Glance::at).collect();
         let mut limits = Vec::new();
         if let Some(ceiling) = settings.ceiling {
             limits.push(Limit::new(None, ceiling));
         }
         for (place, rule) in settings.rules.iter().enumerate() {
-            least = least.min(rule.percent.map_or(threshold, self::threshold));
-            glances.push(Glance::at(rule));
             if let Some(ceiling) = rule.ceiling {
-                limits.push(Limit::new(Some(place), ceiling));
+                limits.push(Limit::new(Some(Reason::Rule(place)), ceiling));
             }
         }
-        Self { threshold, least, glances, limits, settings }
+        let least = threshold;
+        let sampler = Self { strategy: None, threshold, least, glances, limits, settings };
+        Self { least: sampler.least(), ..sampler }
+    }
+
+    /// From now on a server's word counts in the place of the percentage or of its last word.
+    pub fn follow(&mut self, strategy: Strategy) {
+        self.threshold = threshold(strategy.share);
+        self.limits.retain(|limit| limit.of != Some(Reason::Remote));
+        let ceiling = strategy.at_most.map(Ceiling::new);
+        self.limits.extend(ceiling.map(|it| Limit::new(Some(Reason::Remote), it)));
+        self.strategy = Some(strategy);
+        self.least = self.least();
+    }
+
+    fn least(&self) -> Threshold {
+        let of_rules = self.settings.rules.iter().filter_map(|rule| rule.percent);
+        let operations = self.strategy.as_ref().map_or(&[][..], Strategy::operations);
+        let all = of_rules.chain(operations.iter().map(|(_, share)| *share));
+        all.map(threshold).fold(self.threshold, Threshold::min)
     }
 
     /// The decision for a trace of which nobody has decided. `headers` are those of its request.
@@ -103,7 +137,7 @@ impl Sampler {
         let (reason, threshold) = match self.least.samples(randomness) {
             true => self.share(headers, envoy),
             // Whatever it is.
-            false => (Reason::Percent, self.threshold),
+            false => (self.reason(), self.threshold),
         };
         if !threshold.samples(randomness) {
             return Verdict { decision: Decision::Drop, threshold: Some(threshold), reason };
@@ -123,7 +157,7 @@ impl Sampler {
         let mut share: f64 = 1.0;
         let mut views = Vec::new();
         for limit in &self.limits {
-            if limit.rule.is_none_or(|place| reason == Reason::Rule(place)) {
+            if limit.of.is_none_or(|of| of == reason || of == self.share_is(reason)) {
                 let view = limit.view(envoy);
                 share = share.min(view.share);
                 views.push((limit, view));
@@ -150,23 +184,43 @@ impl Sampler {
     /// The share of new traces with such requests that is sampled, and what says so.
     fn share(&self, headers: &[(&[u8], &[u8])], envoy: &dyn Surroundings) -> (Reason, Threshold) {
         let Sampling { headers: names, rules, drop_probes, .. } = &*self.settings;
-        if rules.is_empty() {
+        let strategy = self.strategy.as_ref().filter(|it| !it.operations().is_empty());
+        if rules.is_empty() && strategy.is_none() {
             // All that is asked of most requests.
-            if *drop_probes && probes::is_probe_by(headers) {
-                return (Reason::Probe, Threshold::NEVER);
-            }
-        } else {
-            let mut request = Request::new(headers, names, envoy);
-            if let Some(index) = rules::find(rules, &self.glances, &mut request) {
-                let percent = rules.get(index).and_then(|rule| rule.percent);
-                let threshold = percent.map_or(self.threshold, threshold);
-                return (Reason::Rule(index), threshold);
-            }
-            if *drop_probes && probes::is_probe(&request) {
-                return (Reason::Probe, Threshold::NEVER);
-            }
+            let is_probe = *drop_probes && probes::is_probe_by(headers);
+            return if is_probe {
+                (Reason::Probe, Threshold::NEVER)
+            } else {
+                (self.reason(), self.threshold)
+            };
         }
-        (Reason::Percent, self.threshold)
+        let mut request = Request::new(headers, names, envoy);
+        let rule = rules::find(rules, &self.glances, &mut request);
+        if rule.is_none() && *drop_probes && probes::is_probe(&request) {
+            return (Reason::Probe, Threshold::NEVER);
+        }
+        let percent = rule
+            .and_then(|index| rules.get(index)?.percent)
+            .or_else(|| of_operation(strategy?, &request));
+        let threshold = percent.map_or(self.threshold, threshold);
+        (rule.map_or(self.reason(), Reason::Rule), threshold)
+    }
+
+    /// Whose share it is that a trace has on which this decided: a rule may leave it out.
+    fn share_is(&self, reason: Reason) -> Reason {
+        match reason {
+            Reason::Rule(index)
+                if self.settings.rules.get(index).is_some_and(|rule| rule.percent.is_none()) =>
+            {
+                self.reason()
+            }
+            other => other,
+        }
+    }
+
+    /// What decides where no rule does.
+    fn reason(&self) -> Reason {
+        if self.strategy.is_some() { Reason::Remote } else { Reason::Percent }
     }
 
     /// The value of the tag `sampling.rule`.
@@ -181,6 +235,7 @@ impl Sampler {
             Reason::Probe => "probes",
             Reason::Ceiling => "rate",
             Reason::Percent => "percent",
+            Reason::Remote => "remote",
         }
     }
 }

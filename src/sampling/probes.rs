@@ -1,9 +1,9 @@
 //! Probes and health checks, which say nothing about what users do, and there are many.
 
+use super::PATH;
 use super::request::Request;
 
-/// The places of two headers in [`crate::config::Sampling::headers`].
-const PATH: usize = 0;
+/// The place of a header in [`crate::config::Sampling::headers`].
 const USER_AGENT: usize = 3;
 
 /// How the user agents of those begin that ask whether a service is alive.

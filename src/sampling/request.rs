@@ -19,6 +19,11 @@ pub trait Surroundings {
     /// Writes it unless another version is there by now, for version 0 whatever is there; whether it
     /// did.
     fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool;
+
+    /// The name that a span of the request would have; empty where nobody can say.
+    fn operation(&self) -> String {
+        String::new()
+    }
 }
 
 /// What is asked for, as one request has it.
@@ -57,6 +62,11 @@ impl<'h, 'e> Request<'h, 'e> {
     /// The value of the header whose name has this place.
     pub(super) fn header(&self, place: usize) -> &'h [u8] {
         self.headers.get(place).copied().unwrap_or_default()
+    }
+
+    /// The name that its span would have.
+    pub(super) fn operation(&self) -> String {
+        self.envoy.operation()
     }
 
     /// The value of any subject.

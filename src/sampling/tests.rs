@@ -1,3 +1,4 @@
+mod remote;
 mod rules;
 
 use super::*;

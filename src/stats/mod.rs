@@ -42,13 +42,17 @@ pub enum Metric {
     TracesLimited,
     /// Requests that came in while as many as can be were in flight, so that none is linked to them.
     CorrelationTableFull,
+    /// Callouts made to a server of remote sampling.
+    RemoteSamplingRequests,
+    /// Those that could not be made, or brought no strategy.
+    RemoteSamplingFailures,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -66,6 +70,8 @@ impl Metric {
         Self::ThresholdsErased,
         Self::TracesLimited,
         Self::CorrelationTableFull,
+        Self::RemoteSamplingRequests,
+        Self::RemoteSamplingFailures,
         Self::ConfigurationInvalid,
     ];
 
@@ -89,6 +95,8 @@ impl Metric {
             Self::ThresholdsErased => "meshspan_thresholds_erased",
             Self::TracesLimited => "meshspan_traces_limited",
             Self::CorrelationTableFull => "meshspan_correlation_table_full",
+            Self::RemoteSamplingRequests => "meshspan_remote_sampling_requests",
+            Self::RemoteSamplingFailures => "meshspan_remote_sampling_failures",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

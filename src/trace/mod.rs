@@ -13,4 +13,5 @@ pub use id::{IdGenerator, SpanId, TraceId};
 pub use probability::{Probability, Randomness, Threshold};
 pub use span::{
     Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanKind, Tag,
+    known_method,
 };

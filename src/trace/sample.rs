@@ -20,7 +20,11 @@ pub(crate) fn span(kind: SpanKind) -> Span<'static> {
         start_time: 1_700_000_000_123_456_789,
         duration: 1_999_999,
         debug: false,
-        sampling: Sampling { rule: "percent", threshold: Some(Threshold::new(1 << 55)) },
+        sampling: Sampling {
+            rule: "percent",
+            threshold: Some(Threshold::new(1 << 55)),
+            counts: false,
+        },
         local: Endpoint { service_name: "a.b".to_owned(), ip: "10.0.0.1".parse().ok(), port: None },
         remote: Endpoint {
             service_name: "c.d".to_owned(),
@@ -52,6 +56,7 @@ pub(crate) fn full() -> Span<'static> {
         flags: TraceFlags { random: true },
         trace_state: "a=1,b=2".to_owned(),
         correlation: Some("request_id".to_owned()),
+        sampling: Sampling { counts: true, ..base.sampling },
         links: vec![link(0xabc, 0x1), link(u128::MAX, u64::MAX)],
         request: HttpRequest {
             user_agent: Some("ua".to_owned()),

@@ -61,13 +61,19 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
-    /// The method, where it is one that HTTP defines; methods are told apart by case.
-    /// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/#http-request-method>
-    pub fn known_method(&self) -> Option<&str> {
-        const KNOWN: [&str; 9] =
-            ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
-        Some(self.method.as_str()).filter(|method| KNOWN.contains(method))
+    /// The method, where it is one that HTTP defines.
+    pub fn known_method(&self) -> Option<&'static str> {
+        known_method(self.method.as_bytes())
     }
+}
+
+/// A method that HTTP defines; methods are told apart by case.
+/// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/#http-request-method>
+pub fn known_method(method: &[u8]) -> Option<&'static str> {
+    // Not a constant, else there is a comparison for each.
+    static KNOWN: [&str; 9] =
+        ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+    KNOWN.iter().find(|known| known.as_bytes() == method).copied()
 }
 
 /// What a gRPC request has besides.
@@ -126,6 +132,9 @@ pub struct Sampling<'a> {
     pub rule: &'a str,
     /// `sampling.probability`, where it is known.
     pub threshold: Option<Threshold>,
+    /// `sampler.type` and `sampler.param` go along, by which Jaeger's adaptive sampling counts: it is
+    /// the root of a trace on which its word decided.
+    pub counts: bool,
 }
 
 /// A finished span.

@@ -2,9 +2,9 @@
 //! a span in the queue. Tests drive it natively, the module drives it in Envoy.
 
 use crate::attributes::{
-    CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames,
+    CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames, name_ahead,
 };
-use crate::config::{Protocol, Settings};
+use crate::config::{Attribute, Protocol, Settings, Strategy};
 use crate::correlation::Origin;
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
 use crate::propagation::{Edit, Extracted, Incoming, Propagator};
@@ -13,6 +13,7 @@ use crate::stats::{Metric, Stats};
 use crate::trace::{
     Decision, IdGenerator, Probability, Threshold, TraceContext, TraceFlags, TraceId,
 };
+use std::cell::RefCell;
 
 /// Everything that the requests of one worker and configuration share.
 pub struct Tracer {
@@ -79,7 +80,11 @@ impl Tracer {
     }
 
     /// Continues the trace that came in with these lower-case headers, or starts one.
-    pub fn start(&mut self, headers: &[(&[u8], &[u8])], envoy: &impl Surroundings) -> Started {
+    pub fn start(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        envoy: &(impl Surroundings + Naming),
+    ) -> Started {
         self.start_from(headers, envoy, &mut || None)
     }
 
@@ -87,7 +92,7 @@ impl Tracer {
     pub fn start_from(
         &mut self,
         headers: &[(&[u8], &[u8])],
-        envoy: &impl Surroundings,
+        envoy: &(impl Surroundings + Naming),
         origin: &mut dyn FnMut() -> Option<Origin>,
     ) -> Started {
         let incoming = Incoming::collect(headers.iter().copied());
@@ -158,11 +163,14 @@ impl Tracer {
         probability: Probability,
         came_in: Option<Decision>,
         trace_id: TraceId,
-        envoy: &impl Surroundings,
+        envoy: &(impl Surroundings + Naming),
     ) -> Verdict {
         let randomness = probability.randomness.unwrap_or_else(|| trace_id.randomness());
         let Some(decision) = came_in else {
-            let verdict = self.sampler.decide(headers, randomness, envoy);
+            let Self { sampler, names, redaction, .. } = self;
+            let names = RefCell::new(names);
+            let envoy = Named { envoy, headers, names, redaction };
+            let verdict = sampler.decide(headers, randomness, &envoy);
             if verdict.reason == Reason::Ceiling {
                 self.stats.add(Metric::TracesLimited, 1);
             }
@@ -204,12 +212,51 @@ impl Tracer {
         self.names.of_route(cluster, envoy)
     }
 
+    /// From now on the word of a server of remote sampling counts for new traces.
+    pub fn follow(&mut self, strategy: Strategy) {
+        self.sampler.follow(strategy);
+    }
+
     /// Ends a sampled request.
     pub fn finish(&mut self, recording: Recording, facts: Facts) {
         let Self { sampler, resource, names, tags, redaction, .. } = self;
         let rule = sampler.name(recording.reason());
         let span = recording.finish(facts, rule, resource, names, tags, redaction);
         self.exporter.push(&span, &mut self.stats);
+    }
+}
+
+/// Envoy, and the names that spans have.
+struct Named<'t, E> {
+    envoy: &'t E,
+    headers: &'t [(&'t [u8], &'t [u8])],
+    names: RefCell<&'t mut ServiceNames>,
+    redaction: &'t Redaction,
+}
+
+impl<E: Surroundings + Naming> Surroundings for Named<'_, E> {
+    fn attribute(&self, attribute: Attribute) -> Vec<u8> {
+        self.envoy.attribute(attribute)
+    }
+
+    fn clock(&self) -> u64 {
+        self.envoy.clock()
+    }
+
+    fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
+        self.envoy.shared_data(key)
+    }
+
+    fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
+        self.envoy.set_shared_data(key, value, version)
+    }
+
+    fn operation(&self) -> String {
+        let mut names = self.names.borrow_mut();
+        let cluster = String::from_utf8(self.attribute(Attribute::Cluster)).ok();
+        let cluster = cluster.as_deref().filter(|cluster| !cluster.is_empty());
+        let service = names.of_route(cluster, self.envoy);
+        name_ahead(self.headers, service, &mut names, self.redaction)
     }
 }
 

@@ -49,6 +49,16 @@ fn facts() -> Facts {
     }
 }
 
+impl Naming for Nowhere {
+    fn virtual_host(&self) -> Option<String> {
+        None
+    }
+
+    fn cluster_service_host(&self) -> Option<String> {
+        None
+    }
+}
+
 fn told(tracer: &mut Tracer) -> Vec<(Metric, i64)> {
     let mut told = Vec::new();
     tracer.stats.flush(|metric, change| told.push((metric, change)));
@@ -317,5 +327,103 @@ fn two_proxies_decide_alike_for_the_same_trace() {
         let hex = ids.trace_id().hex();
         let trace = core::str::from_utf8(hex.as_flattened()).unwrap();
         assert_eq!(decide(1, trace), decide(2, trace), "{trace}");
+    }
+}
+
+/// A route to a cluster, or to none.
+struct Route(&'static str);
+
+impl Surroundings for Route {
+    fn attribute(&self, attribute: Attribute) -> Vec<u8> {
+        match attribute {
+            Attribute::Cluster => self.0.as_bytes().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn clock(&self) -> u64 {
+        0
+    }
+
+    fn shared_data(&self, _: &[u8]) -> Option<(Vec<u8>, u32)> {
+        None
+    }
+
+    fn set_shared_data(&self, _: &[u8], _: &[u8], _: u32) -> bool {
+        true
+    }
+}
+
+impl Naming for Route {
+    fn virtual_host(&self) -> Option<String> {
+        Some("inbound|http|80".to_owned())
+    }
+
+    fn cluster_service_host(&self) -> Option<String> {
+        Some("reviews.default.svc.cluster.local".to_owned())
+    }
+}
+
+#[test]
+fn an_operation_has_the_name_that_the_span_will_have() {
+    for (cluster, authority, method, name) in [
+        ("outbound|9080||a.b.svc.cluster.local", "any", "GET", "a.b.svc.cluster.local:9080/*"),
+        ("inbound|9080||", "any", "GET", "reviews.default.svc.cluster.local:80/*"),
+        ("PassthroughCluster", "user@example.com:443", "GET", "example.com:443/*"),
+        ("", "h", "GET", "h/*"),
+        ("", "no host", "POST", "POST"),
+        ("", "no host", "Post", "HTTP"),
+    ] {
+        let operation =
+            format!(r#"{{"operation": "{name}", "probabilisticSampling": {{"samplingRate": 1}}}}"#);
+        let answer =
+            format!(r#"{{"operationSampling": {{"perOperationStrategies": [{operation}]}}}}"#);
+        let mut tracer = tracer(r#"{"sampling": 0}"#);
+        tracer.follow(Strategy::parse(answer.as_bytes()).unwrap());
+        let headers = headers(&[(":authority", authority), (":method", method), (":path", "/")]);
+        let envoy = Route(cluster);
+        let recording = tracer.start(&headers, &envoy).recording.expect(name);
+        let cluster = Some(cluster).filter(|cluster| !cluster.is_empty());
+        let service = tracer.service(cluster, &envoy);
+        tracer.finish(recording, Facts { service, ..facts() });
+        let span = span(&mut tracer);
+        assert_eq!(span["name"], name);
+        assert_eq!(span["tags"]["sampling.rule"], "remote", "{name}");
+    }
+}
+
+#[test]
+fn only_the_root_of_a_trace_that_the_server_decided_on_says_so_in_jaeger_s_words() {
+    for (name, sampling, follows, headers_in, counts) in [
+        ("a root by the server's word", "0", true, &[][..], true),
+        ("a root by the percentage", "100", false, &[], false),
+        (
+            "a root by a rule",
+            r#"{"rules": [{"name": "r", "match": {"path": {"prefix": "/"}}, "percent": 100}]}"#,
+            true,
+            &[],
+            false,
+        ),
+        (
+            "a child by the server's word",
+            "0",
+            true,
+            &[("b3", "4bf92f3577b34da6-00f067aa0ba902b7")],
+            false,
+        ),
+        ("a child", "0", true, &[("b3", "4bf92f3577b34da6-00f067aa0ba902b7-1")], false),
+        ("a root by what came in", "0", true, &[("b3", "1")], false),
+    ] {
+        let mut tracer = tracer(&format!(r#"{{"sampling": {sampling}}}"#));
+        if follows {
+            let answer = br#"{"probabilisticSampling": {"samplingRate": 1}}"#;
+            tracer.follow(Strategy::parse(answer).unwrap());
+        }
+        let pairs = [headers_in, &[(":path", "/")]].concat();
+        let started = tracer.start(&headers(&pairs), &Nowhere);
+        tracer.finish(started.recording.expect(name), facts());
+        let tags = span(&mut tracer)["tags"].clone();
+        assert_eq!(tags["sampler.type"].as_str(), counts.then_some("probabilistic"), "{name}");
+        assert_eq!(tags["sampler.param"].as_str(), counts.then_some("1"), "{name}");
     }
 }

@@ -217,6 +217,7 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "sampling.ratePerSecond none default",
             "sampling.burst none default",
             "sampling.force none default",
+            "sampling.remote none default",
             "customTags.account header x-account-id mesh, mesh.yaml:11",
             "customTags.stage \"prod\" plugin.yaml:12",
             "maxTagLength 256 default",
@@ -248,6 +249,30 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "correlation.maxInFlight 1024 default",
             "correlation.maxAge 60s default",
             "ok",
+        ]
+    );
+}
+
+#[test]
+fn a_server_to_ask_is_shown_with_where_each_value_comes_from() {
+    let folder = Folder::new("remote");
+    folder.write(
+        "config.yaml",
+        "sampling:\n  remote:\n    cluster: jaeger\n    headers: {x-key: secret}\n    interval: 90s\n",
+    );
+    let output = folder.run(&["check", "config.yaml"]);
+    let shown = text(&output.stdout);
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = shown.lines().map(words).collect();
+    let remote: Vec<&String> = lines.iter().filter(|line| line.contains(".remote")).collect();
+    assert_eq!(
+        remote,
+        [
+            "sampling.remote.cluster jaeger config.yaml:3",
+            "sampling.remote.path /api/sampling default",
+            "sampling.remote.authority jaeger default",
+            "sampling.remote.headers x-key config.yaml:4",
+            "sampling.remote.interval 90s config.yaml:5",
         ]
     );
 }

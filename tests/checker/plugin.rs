@@ -134,6 +134,14 @@ fn the_filter_is_found_in_an_envoy() {
             )),
         ),
         (
+            "no such cluster to ask",
+            "60\n",
+            "{\"remote\": {\"cluster\": \"jaeger\"}}\n",
+            Some(format!(
+                "18: warning: {config}.configuration.sampling.remote.cluster: this Envoy has no cluster jaeger"
+            )),
+        ),
+        (
             "Envoy's own tracing",
             "                http_filters:",
             "                tracing: {}\n                http_filters:",

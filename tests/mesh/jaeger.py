@@ -24,9 +24,15 @@ _SAVED = re.compile(r'^jaeger_collector_spans_saved_by_svc_total\{[^}]*result="o
 
 
 class Jaeger:
-    """A running Jaeger that keeps its spans in memory; `ports` of `zipkin`, `otlp`, `otlp-grpc` and `query`."""
+    """A running Jaeger that keeps its spans in memory; `ports` of `zipkin`, `otlp`, `otlp-grpc` and `query`.
 
-    def __init__(self, folder: Path) -> None:
+    At `collector` it says how to sample: by a file of `strategies`, or by what comes in if it is `adaptive`;
+    `options` are more of its command line.
+    """
+
+    def __init__(
+        self, folder: Path, strategies: Path | None = None, adaptive: bool = False, options: Iterable[str] = ()
+    ) -> None:
         flags = {
             "zipkin": "collector.zipkin.host-port",
             "otlp": "collector.otlp.http.host-port",
@@ -39,8 +45,11 @@ class Jaeger:
         }
         # Jaeger does not say which port it got for 0, so free ones are chosen just before it starts.
         self.ports = dict(zip(flags, free_ports(len(flags)), strict=True))
-        command = [PROGRAM.path(), *(f"--{flag}=127.0.0.1:{self.ports[name]}" for name, flag in flags.items())]
-        self.process = Process("jaeger", command, folder, {"SPAN_STORAGE_TYPE": "memory"})
+        command = [PROGRAM.path(), *(f"--{flag}=127.0.0.1:{self.ports[name]}" for name, flag in flags.items()), *options]
+        if strategies:
+            command += [f"--sampling.strategies-file={strategies}", "--sampling.strategies-reload-interval=200ms"]
+        environment = {"SPAN_STORAGE_TYPE": "memory", "SAMPLING_CONFIG_TYPE": "adaptive" if adaptive else "file"}
+        self.process = Process("jaeger", command, folder, environment)
         try:
             self.process.wait_until(self._is_up, timeout=60, what="up")
         except BaseException:
@@ -87,6 +96,12 @@ class Jaeger:
         """The service graph of the last hour."""
         links = self._query("/api/dependencies", endTs=int(time.time() * 1000) + 60_000, lookback=3_600_000)
         return collections.Counter({(link["parent"], link["child"]): link["callCount"] for link in links})
+
+    def strategy(self, service: str) -> Any:
+        """What it says to a service on its sampling."""
+        status, body = self._get("collector", "/api/sampling", service=service)
+        assert status == 200, body
+        return json.loads(body)
 
     def span_count(self) -> int:
         """How many spans it has saved so far, doubles included."""

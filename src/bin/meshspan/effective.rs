@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use meshspan::config::{
     AccessLog, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode, Format,
-    MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, Rule, SAMPLING_KEYS, Sampling,
-    Settings, TagSource, name_of, settings,
+    MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, RemoteSampling, Rule,
+    SAMPLING_KEYS, Sampling, Settings, TagSource, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -46,14 +46,14 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
     Some(Effective { title: plugin.title.clone(), place, values })
 }
 
-fn sampling(sampling: &Sampling) -> [(&'static str, String); 6] {
+fn sampling(sampling: &Sampling) -> Vec<(&'static str, String)> {
     let rule = |rule: &Rule| {
         let percent = rule.percent.map(|it| format!(" {} %", it.percent())).unwrap_or_default();
         let ceiling = rule.ceiling.map(|it| format!(" {} a second", it.per_second));
         format!("{}{percent}{}", rule.name, ceiling.unwrap_or_default())
     };
     let ceiling = |part: fn(Ceiling) -> f64| list(sampling.ceiling.iter().map(|it| part(*it)));
-    [
+    let mut values = vec![
         ("sampling.percent", format!("{} %", sampling.percent.percent())),
         ("sampling.rules", list(sampling.rules.iter().map(rule))),
         ("sampling.dropProbes", sampling.drop_probes.to_string()),
@@ -61,7 +61,21 @@ fn sampling(sampling: &Sampling) -> [(&'static str, String); 6] {
         ("sampling.burst", ceiling(|it| it.burst)),
         // A value may be a secret.
         ("sampling.force", list(sampling.force.iter().map(|it| shown(&it.header)))),
-    ]
+    ];
+    let Some(remote) = &sampling.remote else {
+        values.push(("sampling.remote", "none".to_owned()));
+        return values;
+    };
+    let RemoteSampling { cluster, path, authority, headers, interval } = remote;
+    let headers = list(headers.iter().map(|(name, _)| name));
+    values.extend([
+        ("sampling.remote.cluster", cluster.clone()),
+        ("sampling.remote.path", path.clone()),
+        ("sampling.remote.authority", authority.clone()),
+        ("sampling.remote.headers", headers),
+        ("sampling.remote.interval", duration(*interval)),
+    ]);
+    values
 }
 
 /// The keys that the mesh has no word on.
@@ -120,14 +134,17 @@ impl Origin<'_> {
 
     /// Where a part of `sampling` comes from, of which the percentage may stand alone.
     fn sampling(&self, path: &str) -> String {
-        let (_, key) = path.split_once('.').unwrap_or_default();
-        let is_percent = key == "percent";
+        let keys: Vec<[&str; 1]> = path.split('.').skip(1).map(|key| [key]).collect();
+        let is_percent = keys == [["percent"]];
         let mesh = if is_percent { "sampling" } else { "" };
         match self.given(&[SAMPLING_KEYS]) {
             Some(member) if is_percent && member.value.members().is_empty() => {
                 self.of(&[SAMPLING_KEYS], mesh)
             }
-            _ => self.of(&[SAMPLING_KEYS, &[key]], mesh),
+            _ => {
+                let keys = keys.iter().map(|key| &key[..]);
+                self.of(&[SAMPLING_KEYS].into_iter().chain(keys).collect::<Vec<_>>(), mesh)
+            }
         }
     }
 

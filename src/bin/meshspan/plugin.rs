@@ -234,7 +234,10 @@ impl Plugin {
     pub fn check_in_context(&self, mesh: Option<&Mesh>, report: &mut Report) {
         let Some(config) = self.given.config.clone() else { return };
         let settings = meshspan::config::settings(config, MeshConfig::default());
-        self.check_cluster(&settings.collector, mesh, report);
+        self.check_collector(&settings.collector, mesh, report);
+        if let Some(remote) = &settings.sampling.remote {
+            self.check_cluster(&remote.cluster, &["sampling", "remote", "cluster"], report);
+        }
         let batch = config_batch(&self.given.node);
         if batch.is_some_and(|spans| spans > settings.queue.max_spans as f64) {
             let spans = settings.queue.max_spans;
@@ -261,9 +264,8 @@ impl Plugin {
         }
     }
 
-    fn check_cluster(&self, collector: &Collector, mesh: Option<&Mesh>, report: &mut Report) {
-        let cluster = collector.cluster.as_str();
-        let key = &["collector", "cluster"];
+    /// Whether there is such a cluster, as far as that is known.
+    fn check_cluster(&self, cluster: &str, key: &[&str], report: &mut Report) {
         match &self.clusters {
             Some(clusters) if !clusters.iter().any(|name| name == cluster) => {
                 self.warn(key, format!("this Envoy has no cluster {cluster}"), report);
@@ -275,6 +277,12 @@ impl Plugin {
             }
             _ => {}
         }
+    }
+
+    fn check_collector(&self, collector: &Collector, mesh: Option<&Mesh>, report: &mut Report) {
+        let cluster = collector.cluster.as_str();
+        let key = &["collector", "cluster"];
+        self.check_cluster(cluster, key, report);
         if cluster != "zipkin" || self.clusters.is_some() {
             return;
         }

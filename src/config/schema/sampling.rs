@@ -4,7 +4,10 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
-use super::{TOKEN, described, object, text, visible, with, with_default};
+use super::{
+    TOKEN, authority, described, duration, headers, object, path, text, visible, with, with_default,
+};
+use crate::config::collector;
 use crate::config::matching::{DIRECTIONS, MAX_HEADERS, MAX_METHODS, MAX_TEXT};
 use crate::config::rule::{MAX_NAME, MAX_RULES, RESERVED};
 use crate::config::sampling::{BURST, PER_SECOND};
@@ -21,6 +24,7 @@ pub(super) fn sampling() -> Value {
         "ratePerSecond": described("The most new traces a second, of this proxy.", number(PER_SECOND)),
         "burst": described("How many may come at once; else half a second's.", number(BURST)),
         "force": described("The header that has a new trace sampled, whatever the rest says.", force()),
+        "remote": described("A server of Jaeger's remote sampling.", remote()),
     }));
     let sampling = no_burst_alone(sampling);
     let sampling = with(sampling, "type", json!(["number", "object"]));
@@ -45,6 +49,17 @@ fn number(range: RangeInclusive<f64>) -> Value {
 
 fn no_burst_alone(object: Value) -> Value {
     with(object, "dependentRequired", json!({"burst": ["ratePerSecond"]}))
+}
+
+fn remote() -> Value {
+    let remote = object(json!({
+        "cluster": visible(1, collector::MAX_NAME, "^[!-~]*$"),
+        "path": with_default(path(), "/api/sampling"),
+        "authority": authority(),
+        "headers": headers(),
+        "interval": with_default(duration(), "60s"),
+    }));
+    with(remote, "required", json!(["cluster"]))
 }
 
 fn rules() -> Value {

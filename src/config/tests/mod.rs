@@ -6,6 +6,7 @@ mod hostile;
 mod mesh;
 mod privacy;
 mod refused;
+mod remote;
 mod sampling;
 mod schema;
 mod strategy;

@@ -162,7 +162,7 @@ fn a_sampling_that_is_no_percentage_and_no_object_of_its_keys_is_refused() {
         (r#"{"percent": "1"}"#, "sampling.percent: \"1\" is not a percentage from 0 to 100"),
         (
             r#"{"percentage": 1}"#,
-            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes, ratePerSecond, burst, force",
+            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes, ratePerSecond, burst, force, remote",
         ),
         (r#"{"dropProbes": 1}"#, "sampling.dropProbes: 1 is not true or false"),
         (r#"{"rules": {}}"#, "sampling.rules: {} is not an array of 0 to 128 entries"),

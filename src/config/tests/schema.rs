@@ -62,21 +62,25 @@ fn what_is_beyond_schemas_is_refused_by_the_reader_alone() {
 /// Stands in a path for an item of an array.
 const ITEM: &str = "[]";
 
-/// A value at a path. An item that is an object is a rule, which has a name and something to match; a
-/// burst has its rate.
+/// A value at a path. An item that is an object is a rule, which has a name and something to match;
+/// `remote` has a cluster, and a burst its rate.
 fn whole(path: &[String], value: &Value) -> Value {
-    path.iter().rev().fold(value.clone(), |mut value, key| match key.as_str() {
-        "burst" => json!({"burst": value, "ratePerSecond": 1}),
-        ITEM => {
-            let rule = json!({"name": "r", "match": {"path": {"exact": "/"}}});
-            for (key, default) in rule.as_object().unwrap() {
-                if let Some(value) = value.as_object_mut() {
-                    value.entry(key).or_insert(default.clone());
-                }
+    path.iter().rev().fold(value.clone(), |mut value, key| {
+        let needed = match key.as_str() {
+            ITEM => json!({"name": "r", "match": {"path": {"exact": "/"}}}),
+            "remote" => json!({"cluster": "c"}),
+            _ => json!({}),
+        };
+        for (key, default) in needed.as_object().unwrap() {
+            if let Some(value) = value.as_object_mut() {
+                value.entry(key).or_insert(default.clone());
             }
-            json!([value])
         }
-        _ => json!({key: value}),
+        match key.as_str() {
+            ITEM => json!([value]),
+            "burst" => json!({"burst": value, "ratePerSecond": 1}),
+            _ => json!({key: value}),
+        }
     })
 }
 
@@ -101,7 +105,7 @@ fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<Stri
 fn the_schema_has_the_keys_that_the_reader_asks_for() {
     let mut found = Vec::new();
     objects(&schema(), &[], &mut found);
-    assert_eq!(found.len(), 25, "{found:?}");
+    assert_eq!(found.len(), 26, "{found:?}");
     for (path, keys) in found {
         // The reader names the keys it knows when it finds one that it does not.
         let wrong = whole(&path, &json!({"?": 1}));

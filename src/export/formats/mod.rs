@@ -23,6 +23,10 @@ pub use zipkin::Zipkin;
 
 use crate::trace::Span;
 
+/// `sampler.type` of what Jaeger's adaptive sampling counts.
+/// <https://www.jaegertracing.io/docs/latest/architecture/sampling/#adaptive-sampling>
+const SAMPLER_TYPE: &str = "probabilistic";
+
 /// A wire format for spans. A span is encoded as soon as it ends, and batches are put together
 /// from encoded spans, so that what waits has a known size.
 pub trait Encoder {

@@ -4,8 +4,8 @@
 //! <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>,
 //! <https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/>
 
-use super::address;
 use super::attributes::Attributes;
+use super::{SAMPLER_TYPE, address};
 use crate::attributes::{Kubernetes, Resource};
 use crate::trace::{GrpcRequest, Span, SpanKind};
 use std::borrow::Cow;
@@ -104,7 +104,12 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
     attributes.string("envoy.response_flags", &response.flags);
     attributes.string("sampling.rule", span.sampling.rule);
     if let Some(threshold) = span.sampling.threshold {
-        attributes.double("sampling.probability", threshold.probability_as_f64());
+        let probability = threshold.probability_as_f64();
+        attributes.double("sampling.probability", probability);
+        if span.sampling.counts {
+            attributes.string("sampler.type", SAMPLER_TYPE);
+            attributes.double("sampler.param", probability);
+        }
     }
     attributes.string_if("meshspan.correlation", span.correlation.as_deref());
     attributes.custom(&span.custom_tags);

@@ -32,6 +32,15 @@ fn a_servers_span_has_the_attributes_of_the_conventions() {
 }
 
 #[test]
+fn what_jaeger_s_adaptive_sampling_counts_has_attributes_of_its_own() {
+    let mut counted = span(SpanKind::Server);
+    counted.sampling.counts = true;
+    let found = attributes_of(&counted);
+    assert_eq!(found["sampler.type"], "probabilistic");
+    assert_eq!(found["sampler.param"], 0.5);
+}
+
+#[test]
 fn a_clients_span_has_the_url_whole_and_the_service_that_it_called() {
     let found = attributes_of(&span(SpanKind::Client));
     assert_eq!(found["url.full"], "http://h:8080/p?q=REDACTED");

@@ -3,7 +3,7 @@
 //! <https://zipkin.io/zipkin-api/#/default/post_spans>
 
 use super::json::Json;
-use super::{Encoder, address};
+use super::{Encoder, SAMPLER_TYPE, address};
 use crate::attributes::{Istio, Resource};
 use crate::trace::{Endpoint, Link, Span, SpanKind, Tag, TraceId};
 use std::net::IpAddr;
@@ -171,7 +171,12 @@ impl Zipkin {
         tags.set_some("grpc.message", response.grpc_message.as_deref());
         tags.set("sampling.rule", span.sampling.rule);
         if let Some(threshold) = span.sampling.threshold {
-            tags.set("sampling.probability", &threshold.probability());
+            let probability = threshold.probability();
+            tags.set("sampling.probability", &probability);
+            if span.sampling.counts {
+                tags.set("sampler.type", SAMPLER_TYPE);
+                tags.set("sampler.param", &probability);
+            }
         }
         tags.set_some("meshspan.correlation", span.correlation.as_deref());
         if !span.links.is_empty() {

@@ -47,6 +47,15 @@ fn a_span_is_zipkin_v2_json() {
 }
 
 #[test]
+fn what_jaeger_s_adaptive_sampling_counts_has_tags_of_its_own() {
+    let mut counted = span();
+    counted.sampling.counts = true;
+    let tags = &encode(&counted)["tags"];
+    assert_eq!(tags["sampler.type"], "probabilistic");
+    assert_eq!(tags["sampler.param"], "0.5");
+}
+
+#[test]
 fn what_is_absent_or_zero_is_written_as_zipkin_takes_it() {
     let root = Span {
         trace_id: TraceId::new(0xabc).unwrap(),

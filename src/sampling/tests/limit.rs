@@ -2,7 +2,7 @@
 
 use super::super::{Reason, Sampler, Surroundings, Verdict};
 use super::LATE;
-use crate::config::{Attribute, MeshConfig, PluginConfig, settings};
+use crate::config::{Attribute, MeshConfig, PluginConfig, Strategy, settings};
 use crate::trace::{Decision, IdGenerator, TraceId};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -210,6 +210,36 @@ fn a_rule_has_a_ceiling_of_its_own_below_that_of_all() {
     }
     let pay = test.run(1_000.0, 40, "/pay").len();
     assert!(is_within(pay, 800.0, 0.06), "{pay}");
+}
+
+#[test]
+fn a_server_s_ceiling_is_for_all_that_has_its_share() {
+    let mut test = Load::new(
+        2,
+        r#"{"percent": 0, "rules": [
+        {"name": "own", "match": {"path": {"prefix": "/own"}}, "percent": 100},
+        {"name": "rest", "match": {"path": {"prefix": "/rest"}}}]}"#,
+    );
+    let follow = |test: &mut Load, answer: &str| {
+        let strategy = Strategy::parse(answer.as_bytes()).unwrap();
+        test.workers.iter_mut().for_each(|worker| worker.follow(strategy.clone()));
+    };
+    let limit = |most| format!(r#"{{"rateLimitingSampling": {{"maxTracesPerSecond": {most}}}}}"#);
+    follow(&mut test, &limit(20));
+    for (path, expected, part) in [("/", 200.0, 0.1), ("/rest", 200.0, 0.1), ("/own", 5_000.0, 0.1)]
+    {
+        let count = test.run(500.0, 10, path).len();
+        assert!(is_within(count, expected, part), "{path}: {count}");
+    }
+    // Another word, and none of it is left when the next one has no ceiling.
+    follow(&mut test, &limit(50));
+    test.run(500.0, 2, "/");
+    let count = test.run(500.0, 10, "/").len();
+    assert!(is_within(count, 500.0, 0.1), "{count}");
+    follow(&mut test, &limit(0));
+    assert_eq!(test.run(500.0, 10, "/"), []);
+    follow(&mut test, r#"{"probabilisticSampling": {"samplingRate": 1}}"#);
+    assert!(is_within(test.run(500.0, 10, "/").len(), 5_000.0, 0.1));
 }
 
 #[test]
