@@ -225,7 +225,7 @@ pin: ## write an image into the manifests: IMAGE=registry/name DIGEST=sha256:...
 	@echo "the manifests name $(IMAGE):$(VERSION)@$(DIGEST)"
 
 # Programs that the build, tests and benchmarks run, and the Debian packages that they come from.
-PROGRAMS := chromium:chromium valgrind:valgrind h2load:nghttp2-client java:default-jre-headless \
+PROGRAMS := openssl:openssl chromium:chromium valgrind:valgrind h2load:nghttp2-client java:default-jre-headless \
   buildah:buildah skopeo:skopeo docker-registry:docker-registry
 
 .PHONY: debian-packages debian-wasm-opt

@@ -7,6 +7,7 @@ use meshspan::propagation::Edit;
 use meshspan::sampling::Surroundings;
 use meshspan::trace::SpanKind;
 use meshspan::tracer::Tracer;
+use std::net::IpAddr;
 
 /// Headers that are owned.
 pub type Lines = Vec<(Vec<u8>, Vec<u8>)>;
@@ -16,21 +17,22 @@ pub fn apply(came_in: &[(&[u8], &[u8])], edits: &[Edit]) -> Lines {
     let mut lines: Lines =
         came_in.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     for edit in edits {
-        let (Edit::Add(header, _) | Edit::Replace(header, _) | Edit::Remove(header)) = edit;
-        let name = header.name().as_bytes().to_vec();
+        let name = edit.name().as_bytes().to_vec();
         let before = lines.len();
         lines.retain(|(other, _)| *other != name);
         let was_there = lines.len() < before;
         match edit {
             Edit::Add(_, value) => {
-                assert!(!was_there, "{} is added and was there", header.name());
+                assert!(!was_there, "{} is added and was there", edit.name());
                 lines.push((name, value.as_bytes().to_vec()));
             }
             Edit::Replace(_, value) => {
-                assert!(was_there, "{} is replaced and was not there", header.name());
+                assert!(was_there, "{} is replaced and was not there", edit.name());
                 lines.push((name, value.as_bytes().to_vec()));
             }
-            Edit::Remove(_) => assert!(was_there, "{} is removed and was not there", header.name()),
+            Edit::Remove(_) | Edit::RemoveOther(_) => {
+                assert!(was_there, "{} is removed and was not there", edit.name());
+            }
         }
     }
     lines
@@ -75,8 +77,13 @@ impl Surroundings for Route<'_> {
             Attribute::Direction => "fact-direction",
             Attribute::Route => "fact-route",
             Attribute::Cluster => "fact-cluster",
+            Attribute::ClientIdentity => "fact-identity",
         };
         value(self.0, name).unwrap_or_default().to_vec()
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        std::str::from_utf8(value(self.0, "fact-peer")?).ok()?.parse().ok()
     }
 
     fn clock(&self) -> u64 {

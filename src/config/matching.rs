@@ -37,6 +37,8 @@ pub enum Attribute {
     Route,
     /// The upstream cluster's name.
     Cluster,
+    /// The identity in the client's certificate. No rule asks for it.
+    ClientIdentity,
 }
 
 /// What a text has to be, byte by byte.

@@ -28,6 +28,7 @@ mod sampling;
 mod schema;
 mod settings;
 mod strategy;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -53,3 +54,5 @@ pub use settings::{
     AccessLog, BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings,
 };
 pub use strategy::Strategy;
+pub(crate) use trust::SPIFFE;
+pub use trust::{Network, Trust, UntrustedContext, UntrustedSampling};

@@ -7,9 +7,9 @@ use super::field::{Field, WHOLE};
 use super::named::one_of;
 use super::{
     AccessLog, BatchLimits, Collector, Correlation, CustomTag, ExportLimits, Format, Overflow,
-    Percentage, Privacy, QueueLimits, Sampling,
+    Percentage, Privacy, QueueLimits, Sampling, Trust,
 };
-use super::{collector, correlation, custom_tag, format, json, privacy, sampling};
+use super::{collector, correlation, custom_tag, format, json, privacy, sampling, trust};
 
 /// The longest configuration, in bytes: 1 MiB.
 pub(super) const MAX_BYTES: usize = 1 << 20;
@@ -47,6 +47,7 @@ pub struct PluginConfig {
     pub(super) service_name: Option<String>,
     pub(super) percent: Option<Percentage>,
     pub(super) sampling: Sampling,
+    pub(super) trust: Trust,
     pub(super) custom_tags: Vec<CustomTag>,
     pub(super) max_tag_length: Option<usize>,
     pub(super) privacy: Privacy,
@@ -66,6 +67,7 @@ impl Default for PluginConfig {
             service_name: None,
             percent: None,
             sampling: Sampling::default(),
+            trust: Trust::default(),
             custom_tags: Vec::new(),
             max_tag_length: None,
             privacy: Privacy::default(),
@@ -99,6 +101,9 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
         .take(&["serviceName"], |name| name.text(0..=MAX_SERVICE_NAME))?
         .filter(|name| !name.is_empty());
     object.take(SAMPLING_KEYS, |field| sampling::read(&mut config, field))?;
+    if let Some(field) = object.given(&["trust"])? {
+        trust::read(&mut config.trust, &field)?;
+    }
     config.custom_tags = object.take(CUSTOM_TAGS_KEYS, custom_tag::list)?.unwrap_or_default();
     config.max_tag_length =
         object.take(MAX_TAG_LENGTH_KEYS, |length| length.integer(1..=MAX_TAG_LENGTH))?;

@@ -130,7 +130,7 @@ fn is_path_pattern(text: &str) -> bool {
 
 /// A list of texts, each of which `is_right`.
 #[inline(never)]
-fn list(
+pub(super) fn list(
     field: &Field<'_>,
     is_right: fn(&str) -> bool,
     kind: &str,

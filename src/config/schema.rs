@@ -4,6 +4,7 @@
 //! to the reader; the tests hold the two against each other over all their tables.
 
 mod sampling;
+mod trust;
 
 use std::ops::RangeInclusive;
 
@@ -39,6 +40,11 @@ pub fn schema() -> Value {
     // The usual spelling takes more than Istio's.
     properties.insert("sampling".to_owned(), sampling::sampling());
     for (key, what, value) in [
+        (
+            "trust",
+            "Whose word on traces counts, and what becomes of everybody else's.",
+            trust::trust(),
+        ),
         ("serviceName", "The service that spans are filed under.", text(0, MAX_SERVICE_NAME)),
         ("query", "What becomes of the query of a URL.", query()),
         ("pathRedact", "Parts of paths that are secrets.", list(path_pattern())),

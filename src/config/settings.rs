@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Collector, Correlation, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Privacy,
-    Sampling,
+    Sampling, Trust,
 };
 
 /// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
@@ -18,6 +18,8 @@ pub struct Settings {
     pub service_name: Option<String>,
     /// Which new traces are sampled.
     pub sampling: Rc<Sampling>,
+    /// Whose word on traces counts.
+    pub trust: Rc<Trust>,
     /// The operators' own tags, sorted by name, each name once; at most 128, 64 from either side.
     pub custom_tags: Vec<CustomTag>,
     /// The longest value of one tag, in bytes, 1 to 65536.
@@ -131,6 +133,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
             percent: plugin.percent.or(mesh.sampling).unwrap_or(Percentage::DEFAULT),
             ..plugin.sampling
         }),
+        trust: Rc::new(plugin.trust),
         custom_tags: merged(mesh.custom_tags, plugin.custom_tags),
         max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
         max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),

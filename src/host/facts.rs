@@ -196,7 +196,8 @@ fn size(value: &[u8]) -> u64 {
 }
 
 /// An IP address with its port; a Unix socket counts as absent.
-fn address(value: &[u8]) -> Option<SocketAddr> {
+#[inline(never)]
+pub(super) fn address(value: &[u8]) -> Option<SocketAddr> {
     core::str::from_utf8(value).ok()?.parse().ok()
 }
 

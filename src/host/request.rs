@@ -111,7 +111,7 @@ fn apply(edit: &Edit) {
     match edit {
         Edit::Add(header, value) => abi::add_header(header.name(), value.as_bytes()),
         Edit::Replace(header, value) => abi::replace_header(header.name(), value.as_bytes()),
-        Edit::Remove(header) => abi::remove_header(header.name()),
+        Edit::Remove(_) | Edit::RemoveOther(_) => abi::remove_header(edit.name()),
     }
 }
 

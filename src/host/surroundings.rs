@@ -1,27 +1,33 @@
 //! What Envoy knows while a request has only just come, for rules and ceilings that ask for it.
 
 use super::attributes::bytes;
-use super::facts::{OUTBOUND, number};
+use super::facts::{OUTBOUND, address, number};
 use super::{abi, wasi};
 use crate::config::Attribute;
 use crate::sampling::Surroundings;
+use core::net::IpAddr;
 
 pub(super) struct Envoy;
 
 impl Surroundings for Envoy {
     fn attribute(&self, attribute: Attribute) -> Vec<u8> {
-        let name = match attribute {
-            Attribute::Route => "route_name",
-            Attribute::Cluster => "cluster_name",
-            Attribute::Direction => "listener_direction",
+        let path = match attribute {
+            Attribute::Route => ["xds", "route_name"],
+            Attribute::Cluster => ["xds", "cluster_name"],
+            Attribute::Direction => ["xds", "listener_direction"],
+            Attribute::ClientIdentity => ["connection", "uri_san_peer_certificate"],
         };
-        let value = bytes(&["xds", name]).unwrap_or_default();
+        let value = bytes(&path).unwrap_or_default();
         if attribute != Attribute::Direction {
             return value;
         }
         // As for spans, a listener that names none is taken for one that receives.
         let is_outbound = number(&value) == Some(OUTBOUND);
         (if is_outbound { "outbound" } else { "inbound" }).as_bytes().to_vec()
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        address(&bytes(&["source", "address"])?).map(|address| address.ip())
     }
 
     fn clock(&self) -> u64 {

@@ -24,6 +24,28 @@ pub struct Extraction {
     pub malformed: bool,
 }
 
+impl Extraction {
+    /// The decision that came in, with a context or alone.
+    pub fn decision(&self) -> Option<Decision> {
+        match self.context {
+            Extracted::Context(context) => context.decision,
+            Extracted::Decision(decision) => Some(decision),
+            Extracted::Nothing => None,
+        }
+    }
+
+    /// The same where this decision came in, or none.
+    pub fn decide(&mut self, decision: Option<Decision>) {
+        self.context = match (self.context, decision) {
+            (Extracted::Context(context), _) => {
+                Extracted::Context(TraceContext { decision, ..context })
+            }
+            (_, Some(decision)) => Extracted::Decision(decision),
+            (_, None) => Extracted::Nothing,
+        };
+    }
+}
+
 /// What becomes of `tracestate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraceState {
@@ -159,7 +181,7 @@ impl Propagator {
 fn link(trace_id: TraceId, other: &TraceContext, links: &mut Vec<Link>) {
     let is_known = |known| is_same_trace(known, other.trace_id);
     if !is_known(trace_id) && !links.iter().any(|link| is_known(link.trace_id)) {
-        links.push(Link { trace_id: other.trace_id, span_id: other.span_id });
+        links.push(other.link());
     }
 }
 

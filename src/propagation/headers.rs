@@ -158,6 +158,18 @@ pub enum Edit {
     Replace(Header, Value),
     /// The header goes.
     Remove(Header),
+    /// Another header goes, which has this name.
+    RemoveOther(String),
+}
+
+impl Edit {
+    /// The name of the header.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Add(header, _) | Self::Replace(header, _) | Self::Remove(header) => header.name(),
+            Self::RemoveOther(name) => name,
+        }
+    }
 }
 
 /// The changes that make the headers say what they should, and no others.

@@ -5,12 +5,14 @@ mod b3multi;
 mod composite;
 mod headers;
 mod jaeger;
+mod strays;
 mod tracecontext;
 mod tracestate;
 mod value;
 
 pub use composite::{Extraction, Propagator, TraceState};
 pub use headers::{Edit, Header, Incoming};
+pub use strays::without_strays;
 pub use tracecontext::traceparent;
 pub use value::Value;
 

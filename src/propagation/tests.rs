@@ -295,7 +295,7 @@ fn apply(headers: &Headers, edits: &[Edit]) -> Headers {
                 after.retain(|(name, _)| name != header.name());
                 after.push((header.name().to_owned(), value.as_bytes().iter().copied().map(char::from).collect()));
             }
-            Edit::Remove(header) => after.retain(|(name, _)| name != header.name()),
+            Edit::Remove(_) | Edit::RemoveOther(_) => after.retain(|(name, _)| name != edit.name()),
         }
     }
     after.sort();

@@ -6,6 +6,7 @@
 
 use super::{Reason, Surroundings};
 use crate::config::Ceiling;
+use crate::trace::{Randomness, Threshold};
 use std::cell::Cell;
 
 /// What stands before every key; without more it is the bucket of all traces.
@@ -53,9 +54,20 @@ impl Limit {
         let key = match of {
             None => KEY.to_owned(),
             Some(Reason::Rule(place)) => format!("{KEY}.{place}"),
+            Some(Reason::Parent) => format!("{KEY}.untrusted"),
             Some(_) => format!("{KEY}.remote"),
         };
         Self { of, key, ceiling, owed: Cell::new(0.0) }
+    }
+
+    /// Whether the trace with this randomness may be sampled; if so, that has taken a token.
+    pub(super) fn allows(&self, randomness: Randomness, envoy: &dyn Surroundings) -> bool {
+        let view = self.view(envoy);
+        let allows = Threshold::ALWAYS.of_share(view.share).samples(randomness);
+        if allows {
+            self.take(view, envoy);
+        }
+        allows
     }
 
     /// The bucket as it is now. One that nobody has written to, or not as we do, is full.

@@ -1,11 +1,13 @@
 //! One decision for one request: what came in is kept, otherwise rules and the percentage decide.
 
+mod guard;
 mod limit;
 mod probes;
 pub mod remote;
 mod request;
 mod rules;
 
+pub use guard::Guard;
 pub use request::Surroundings;
 
 use crate::config::{Ceiling, Percentage, Sampling, Strategy};
@@ -134,6 +136,16 @@ impl Sampler {
             let threshold = Some(Threshold::ALWAYS);
             return Verdict { decision: Decision::Sample, threshold, reason: Reason::Force };
         }
+        self.decide_unforced(headers, randomness, envoy)
+    }
+
+    /// The same where nobody may force it.
+    pub fn decide_unforced(
+        &self,
+        headers: &[(&[u8], &[u8])],
+        randomness: Randomness,
+        envoy: &dyn Surroundings,
+    ) -> Verdict {
         let (reason, threshold) = match self.least.samples(randomness) {
             true => self.share(headers, envoy),
             // Whatever it is.
@@ -173,8 +185,8 @@ impl Sampler {
         Verdict { decision: Decision::Sample, threshold, reason }
     }
 
-    /// Whether the request asks for it, and may: it is asked here alone, and whoever knows the header may.
-    fn is_forced(&self, headers: &[(&[u8], &[u8])]) -> bool {
+    /// Whether the request has the header that forces a trace to be sampled.
+    pub fn is_forced(&self, headers: &[(&[u8], &[u8])]) -> bool {
         self.settings.force.as_ref().is_some_and(|force| {
             let asked = (force.header.as_bytes(), force.value.as_bytes());
             headers.contains(&asked)

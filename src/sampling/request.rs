@@ -2,6 +2,7 @@
 //! which are asked for only where nothing else is left to compare.
 
 use crate::config::{Attribute, Subject};
+use core::net::IpAddr;
 use std::borrow::Cow;
 
 /// What Envoy knows while a request has only just come. An attribute costs as much as a hundred rules
@@ -9,6 +10,11 @@ use std::borrow::Cow;
 pub trait Surroundings {
     /// An attribute's value, or nothing.
     fn attribute(&self, attribute: Attribute) -> Vec<u8>;
+
+    /// The client's address, as far as Envoy knows it.
+    fn client_address(&self) -> Option<IpAddr> {
+        None
+    }
 
     /// Nanoseconds on a clock that all workers share; since when is of no account.
     fn clock(&self) -> u64;

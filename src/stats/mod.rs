@@ -36,6 +36,10 @@ pub enum Metric {
     ContextsCorrelated,
     /// Requests with a propagation header that could not be read.
     ContextsMalformed,
+    /// Contexts that were not continued because nobody trusts who sent them.
+    ContextsReplaced,
+    /// Decisions to sample that did not count because nobody trusts who sent them.
+    DecisionsIgnored,
     /// Sampling thresholds that contradicted the decision that they came with.
     ThresholdsErased,
     /// New traces that the ceiling alone left out.
@@ -52,7 +56,7 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -67,6 +71,8 @@ impl Metric {
         Self::ContextsContinued,
         Self::ContextsCorrelated,
         Self::ContextsMalformed,
+        Self::ContextsReplaced,
+        Self::DecisionsIgnored,
         Self::ThresholdsErased,
         Self::TracesLimited,
         Self::CorrelationTableFull,
@@ -92,6 +98,8 @@ impl Metric {
             Self::ContextsContinued => "meshspan_contexts_continued",
             Self::ContextsCorrelated => "meshspan_contexts_correlated",
             Self::ContextsMalformed => "meshspan_contexts_malformed",
+            Self::ContextsReplaced => "meshspan_contexts_replaced",
+            Self::DecisionsIgnored => "meshspan_decisions_ignored",
             Self::ThresholdsErased => "meshspan_thresholds_erased",
             Self::TracesLimited => "meshspan_traces_limited",
             Self::CorrelationTableFull => "meshspan_correlation_table_full",

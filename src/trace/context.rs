@@ -1,6 +1,6 @@
 //! What travels between services: ids, flags and the sampling decision.
 
-use super::{SpanId, TraceId};
+use super::{Link, SpanId, TraceId};
 
 /// What somebody upstream decided about recording this trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,4 +41,11 @@ pub struct TraceContext {
     pub decision: Option<Decision>,
     /// The remaining flags.
     pub flags: TraceFlags,
+}
+
+impl TraceContext {
+    /// A link to it, for a span of another trace.
+    pub fn link(&self) -> Link {
+        Link { trace_id: self.trace_id, span_id: self.span_id }
+    }
 }

@@ -4,21 +4,23 @@
 use crate::attributes::{
     CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames, name_ahead,
 };
-use crate::config::{Attribute, Protocol, Settings, Strategy};
+use crate::config::{Attribute, Protocol, Settings, Strategy, UntrustedContext, UntrustedSampling};
 use crate::correlation::Origin;
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
-use crate::propagation::{Edit, Extracted, Incoming, Propagator};
-use crate::sampling::{Reason, Sampler, Surroundings, Verdict};
+use crate::propagation::{Edit, Extracted, Extraction, Incoming, Propagator, without_strays};
+use crate::sampling::{Guard, Reason, Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
 use crate::trace::{
-    Decision, IdGenerator, Probability, Threshold, TraceContext, TraceFlags, TraceId,
+    Decision, IdGenerator, Probability, Randomness, Threshold, TraceContext, TraceFlags,
 };
+use core::net::IpAddr;
 use std::cell::RefCell;
 
 /// Everything that the requests of one worker and configuration share.
 pub struct Tracer {
     propagator: Propagator,
     sampler: Sampler,
+    guard: Option<Guard>,
     ids: IdGenerator,
     tags: CustomTags,
     redaction: Redaction,
@@ -68,6 +70,7 @@ impl Tracer {
         Self {
             propagator: Propagator::new(settings.extract.clone(), settings.inject.clone()),
             sampler: Sampler::new(settings.sampling.clone()),
+            guard: Guard::new(settings.trust.clone(), &resource.node_id),
             ids,
             tags: CustomTags::new(&settings.custom_tags, &redaction, environment),
             redaction,
@@ -96,10 +99,32 @@ impl Tracer {
         origin: &mut dyn FnMut() -> Option<Origin>,
     ) -> Started {
         let incoming = Incoming::collect(headers.iter().copied());
-        let extraction = self.propagator.extract(&incoming);
+        let mut extraction = self.propagator.extract(&incoming);
         if extraction.malformed {
             self.stats.add(Metric::ContextsMalformed, 1);
         }
+        let strays = match self.guard {
+            Some(_) => self.distrust(headers, &mut extraction, envoy),
+            None => None,
+        };
+        let is_trusted = strays.is_none();
+        let mut started = self.begin(headers, &incoming, extraction, is_trusted, envoy, origin);
+        if let Some(strays) = strays {
+            started.edits.extend(strays);
+        }
+        started
+    }
+
+    /// What the request starts by what counts of what came in.
+    fn begin(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        incoming: &Incoming,
+        extraction: Extraction,
+        is_trusted: bool,
+        envoy: &(impl Surroundings + Naming),
+        origin: &mut dyn FnMut() -> Option<Origin>,
+    ) -> Started {
         let (parent, came_in, origin) = match extraction.context {
             Extracted::Context(parent) => (Some(parent), parent.decision, None),
             Extracted::Decision(decision) => (None, Some(decision), None),
@@ -125,30 +150,41 @@ impl Tracer {
         };
         let probability = match (&parent, &origin) {
             _ if came_in == Some(Decision::Drop) => Probability::default(),
-            (Some(parent), _) => self.propagator.probability(&incoming, parent),
+            (Some(_), _) if !is_trusted => Probability::default(),
+            (Some(parent), _) => self.propagator.probability(incoming, parent),
             (None, Some(Origin { context, .. })) => {
                 Probability { threshold: context.threshold, randomness: None }
             }
             (None, None) => Probability::default(),
         };
-        let verdict = self.decide(headers, probability, came_in, trace_id, envoy);
+        let is_strangers = parent.is_some() && !is_trusted;
+        let randomness = match probability.randomness {
+            Some(randomness) => randomness,
+            // Whoever has chosen the trace's id has chosen its randomness.
+            None if is_strangers => self.ids.trace_id().randomness(),
+            None => trace_id.randomness(),
+        };
+        let mut verdict = self.decide(headers, probability, randomness, came_in, is_trusted, envoy);
+        if is_strangers {
+            verdict.threshold = None;
+        }
         let Verdict { decision, threshold, .. } = verdict;
         if let Some(parent) = parent
-            && let Some(edits) = self.pass(&incoming, &parent, decision)
+            && let Some(edits) = self.pass(incoming, &parent, decision)
         {
             return Started { edits, context: parent, decision, threshold, recording: None };
         }
         let span_id = self.ids.span_id();
         let context =
             TraceContext { trace_id, span_id, parent_id, decision: Some(decision), flags };
-        let trace_state = self.propagator.trace_state(&incoming, &context, decision, threshold);
+        let trace_state = self.propagator.trace_state(incoming, &context, decision, threshold);
         Started {
             context,
             decision,
-            edits: self.propagator.inject(&incoming, &context, decision, &trace_state),
+            edits: self.propagator.inject(incoming, &context, decision, &trace_state),
             recording: decision.is_sampled().then(|| {
                 Recording::begin(context, verdict, headers, &self.tags, &self.redaction)
-                    .with_trace_state(trace_state.into_list(&incoming))
+                    .with_trace_state(trace_state.into_list(incoming))
                     .with_links(extraction.links)
                     .with_correlation(origin.map(|origin| origin.evidence))
             }),
@@ -156,21 +192,76 @@ impl Tracer {
         }
     }
 
+    /// Leaves of what came in what counts, where it matters who says it and the client is not trusted;
+    /// the changes without which more of it would go on. Nothing where all of it counts.
+    #[inline(never)]
+    fn distrust(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        extraction: &mut Extraction,
+        envoy: &dyn Surroundings,
+    ) -> Option<Vec<Edit>> {
+        let Self { guard, ids, sampler, stats, .. } = self;
+        let guard = guard.as_ref()?;
+        let replaces = guard.context() != UntrustedContext::Continue;
+        let judges = guard.sampled != UntrustedSampling::Keep;
+        let strays = if replaces { without_strays(headers) } else { Vec::new() };
+        let came_in = extraction.decision();
+        let forces = judges && came_in.is_none() && sampler.is_forced(headers);
+        let is_harmless = match guard.sampled {
+            UntrustedSampling::Keep => true,
+            UntrustedSampling::Limit => came_in == Some(Decision::Drop),
+            UntrustedSampling::Ignore => false,
+        };
+        let matters = match extraction.context {
+            Extracted::Nothing => forces || !strays.is_empty(),
+            Extracted::Context(_) => replaces || !is_harmless,
+            Extracted::Decision(_) => !is_harmless,
+        };
+        if !matters || guard.trusts(envoy) {
+            return None;
+        }
+        if let (true, Extracted::Context(stranger)) = (replaces, extraction.context) {
+            stats.add(Metric::ContextsReplaced, 1);
+            extraction.context = Extracted::Nothing;
+            match guard.context() {
+                UntrustedContext::Link => extraction.links.insert(0, stranger.link()),
+                _ => extraction.links.clear(),
+            }
+        }
+        let counts = match (guard.sampled, came_in) {
+            (UntrustedSampling::Ignore, _) => None,
+            (UntrustedSampling::Limit, Some(Decision::Sample | Decision::Debug)) => {
+                guard.allows(ids.trace_id().randomness(), envoy).then_some(Decision::Sample)
+            }
+            (_, decision) => decision,
+        };
+        if forces || (came_in.is_some() && counts.is_none()) {
+            stats.add(Metric::DecisionsIgnored, 1);
+        }
+        extraction.decide(counts);
+        Some(strays)
+    }
+
     /// The decision that came in, with what is known of how likely it was, or one of our own.
     fn decide(
         &mut self,
         headers: &[(&[u8], &[u8])],
         probability: Probability,
+        randomness: Randomness,
         came_in: Option<Decision>,
-        trace_id: TraceId,
+        is_trusted: bool,
         envoy: &(impl Surroundings + Naming),
     ) -> Verdict {
-        let randomness = probability.randomness.unwrap_or_else(|| trace_id.randomness());
         let Some(decision) = came_in else {
-            let Self { sampler, names, redaction, .. } = self;
+            let Self { sampler, names, redaction, guard, .. } = self;
             let names = RefCell::new(names);
             let envoy = Named { envoy, headers, names, redaction };
-            let verdict = sampler.decide(headers, randomness, &envoy);
+            let keeps = |guard: &Guard| guard.sampled == UntrustedSampling::Keep;
+            let verdict = match is_trusted || guard.as_ref().is_some_and(keeps) {
+                true => sampler.decide(headers, randomness, &envoy),
+                false => sampler.decide_unforced(headers, randomness, &envoy),
+            };
             if verdict.reason == Reason::Ceiling {
                 self.stats.add(Metric::TracesLimited, 1);
             }
@@ -237,6 +328,10 @@ struct Named<'t, E> {
 impl<E: Surroundings + Naming> Surroundings for Named<'_, E> {
     fn attribute(&self, attribute: Attribute) -> Vec<u8> {
         self.envoy.attribute(attribute)
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        self.envoy.client_address()
     }
 
     fn clock(&self) -> u64 {

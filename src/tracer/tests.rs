@@ -1,3 +1,5 @@
+mod trust;
+
 use super::*;
 use crate::attributes::Service;
 use crate::config::{MeshConfig, PluginConfig, settings};
@@ -99,7 +101,7 @@ fn changes(started: &Started) -> String {
             Edit::Add(header, value) | Edit::Replace(header, value) => {
                 format!("{}: {}", header.name(), value.as_bytes().escape_ascii())
             }
-            Edit::Remove(header) => format!("no {}", header.name()),
+            Edit::Remove(_) | Edit::RemoveOther(_) => format!("no {}", edit.name()),
         })
         .collect();
     lines.sort();

@@ -16,7 +16,7 @@ from mesh.single import SingleProxy
 
 BYTES_TYPE = "type.googleapis.com/google.protobuf.BytesValue"
 KEYS = (
-    "serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, "
+    "serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, "
     "collector, queue, batch, export, correlation"
 )
 TAG_SOURCES = "exactly one of literal, header, environment"

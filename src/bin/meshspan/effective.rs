@@ -6,7 +6,8 @@ use std::time::Duration;
 use meshspan::config::{
     AccessLog, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode, Format,
     MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, RemoteSampling, Rule,
-    SAMPLING_KEYS, Sampling, Settings, TagSource, name_of, settings,
+    SAMPLING_KEYS, Sampling, Settings, TagSource, UntrustedContext, UntrustedSampling, name_of,
+    settings,
 };
 
 use crate::mesh::Mesh;
@@ -84,10 +85,16 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
     let format = |format| name_of(&Format::NAMED, format);
     // Values of headers are left out: they are often credentials.
     let headers = list(collector.headers.iter().map(|(name, _)| name));
-    let privacy = &settings.privacy;
+    let Settings { privacy, trust, .. } = settings;
+    let sampled = |sampled| name_of(&UntrustedSampling::NAMED, &sampled).to_owned();
     let masked = [("email", privacy.mask_emails), ("card", privacy.mask_cards)];
     let masked = masked.iter().filter(|(_, is_masked)| *is_masked).map(|(name, _)| name);
     vec![
+        ("trust.context", name_of(&UntrustedContext::NAMED, &trust.context).to_owned()),
+        ("trust.sampled", trust.sampled.map_or("limit at gateways, else keep".to_owned(), sampled)),
+        ("trust.from", list(trust.from.iter().map(|peer| shown(peer)))),
+        ("trust.ratePerSecond", trust.ceiling.per_second.to_string()),
+        ("trust.burst", trust.ceiling.burst.to_string()),
         ("query", query(&privacy.query)),
         ("pathRedact", list(privacy.path_redact.iter())),
         ("maskPatterns", list(masked)),

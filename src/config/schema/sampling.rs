@@ -43,11 +43,11 @@ fn force() -> Value {
 }
 
 /// A number within a range.
-fn number(range: RangeInclusive<f64>) -> Value {
+pub(super) fn number(range: RangeInclusive<f64>) -> Value {
     json!({"type": "number", "minimum": range.start(), "maximum": range.end()})
 }
 
-fn no_burst_alone(object: Value) -> Value {
+pub(super) fn no_burst_alone(object: Value) -> Value {
     with(object, "dependentRequired", json!({"burst": ["ratePerSecond"]}))
 }
 

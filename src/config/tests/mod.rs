@@ -10,6 +10,7 @@ mod remote;
 mod sampling;
 mod schema;
 mod strategy;
+mod trust;
 
 use super::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};
 

@@ -52,12 +52,12 @@ fn unknown_keys_are_refused_wherever_they_stand() {
     check(&[
         (
             r#"{"custmTags": {}}"#,
-            "custmTags: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, \
+            "custmTags: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, \
              query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export, correlation",
+            "service_name: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,

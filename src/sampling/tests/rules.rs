@@ -20,6 +20,7 @@ impl Surroundings for Envoy {
             Attribute::Direction => self.direction,
             Attribute::Route => self.route,
             Attribute::Cluster => self.cluster,
+            Attribute::ClientIdentity => None,
         };
         value.unwrap_or_default().to_vec()
     }
