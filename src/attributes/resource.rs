@@ -32,6 +32,11 @@ impl Resource {
     pub fn is_waypoint(&self) -> bool {
         self.node_id.starts_with("waypoint~")
     }
+
+    /// Whether it is a gateway of Istio's.
+    pub fn is_gateway(&self) -> bool {
+        self.node_id.starts_with("router~")
+    }
 }
 
 /// Istio's standard tags.

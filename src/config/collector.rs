@@ -32,6 +32,12 @@ pub(super) const RESERVED: [&str; 8] = [
     "transfer-encoding",
 ];
 
+/// Whether a lower-case name is one of [`RESERVED`].
+#[inline(never)]
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
 /// Where spans go, and how.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Collector {
@@ -203,7 +209,7 @@ fn header(
         let kind = "the name of a header field";
         return Err(ConfigError::is_not(&headers.path(), "one of its keys", kind));
     };
-    if RESERVED.contains(&name.as_str()) {
+    if is_reserved(&name) {
         let allowed = format!("any but {}", RESERVED.join(", "));
         return Err(value.instead("reserved", &allowed));
     }

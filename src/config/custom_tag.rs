@@ -89,7 +89,7 @@ fn literal(field: &Field<'_>) -> Result<TagSource, ConfigError> {
 
 fn request_header(field: &Field<'_>, allow_sensitive: bool) -> Result<TagSource, ConfigError> {
     let mut header = field.object()?;
-    let name = header.need(&["name"], "the name of a request header", |name| {
+    let name = header.need(&["name"], "the name of a header", |name| {
         let text = name.header_name()?;
         match header::is_secret(&text) && !allow_sensitive {
             true => Err(name.instead(

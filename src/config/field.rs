@@ -234,8 +234,7 @@ impl<'a> Field<'a> {
 
     /// The name of a request header, lower-cased.
     pub(super) fn header_name(&self) -> Result<String, ConfigError> {
-        header::request_header(self.string()?)
-            .ok_or_else(|| self.is_not("the name of a request header"))
+        header::request_header(self.string()?).ok_or_else(|| self.is_not("the name of a header"))
     }
 
     fn members(&self) -> Result<&'a Members<'a>, ConfigError> {

@@ -22,6 +22,7 @@ mod percentage;
 mod plugin;
 mod privacy;
 mod remote;
+mod response;
 mod rule;
 mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
@@ -46,6 +47,7 @@ pub use percentage::Percentage;
 pub use plugin::{CUSTOM_TAGS_KEYS, MAX_TAG_LENGTH_KEYS, PluginConfig, SAMPLING_KEYS};
 pub use privacy::{ClientAddress, Privacy, Query};
 pub use remote::RemoteSampling;
+pub use response::{At, Response, TRACERESPONSE};
 pub use rule::Rule;
 pub use sampling::{Ceiling, Force, Sampling};
 #[cfg(not(target_arch = "wasm32"))]

@@ -7,9 +7,9 @@ use super::field::{Field, WHOLE};
 use super::named::one_of;
 use super::{
     AccessLog, BatchLimits, Collector, Correlation, CustomTag, ExportLimits, Format, Overflow,
-    Percentage, Privacy, QueueLimits, Sampling, Trust,
+    Percentage, Privacy, QueueLimits, Response, Sampling, Trust,
 };
-use super::{collector, correlation, custom_tag, format, json, privacy, sampling, trust};
+use super::{collector, correlation, custom_tag, format, json, privacy, response, sampling, trust};
 
 /// The longest configuration, in bytes: 1 MiB.
 pub(super) const MAX_BYTES: usize = 1 << 20;
@@ -52,6 +52,7 @@ pub struct PluginConfig {
     pub(super) max_tag_length: Option<usize>,
     pub(super) privacy: Privacy,
     pub(super) access_log: AccessLog,
+    pub(super) response: Response,
     pub(super) extract: Vec<Format>,
     pub(super) inject: Vec<Format>,
     pub(super) collector: Collector,
@@ -72,6 +73,7 @@ impl Default for PluginConfig {
             max_tag_length: None,
             privacy: Privacy::default(),
             access_log: AccessLog::default(),
+            response: Response::default(),
             extract: Format::ALL.to_vec(),
             inject: Format::INJECTED.to_vec(),
             collector: Collector::default(),
@@ -111,6 +113,7 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     if let Some(field) = object.given(&["accessLog"])? {
         config.access_log = one_of(&field, &AccessLog::NAMED)?;
     }
+    object.take(&["response"], |field| response::read(&mut config.response, field))?;
     object.take(&["propagation"], |field| propagation(&mut config, field))?;
     if let Some(collector) = object.take(&["collector"], collector::read)? {
         config.collector = collector;

@@ -15,9 +15,9 @@ use super::plugin::{
     MAX_TAG_LENGTH, MIN_QUEUE_BYTES,
 };
 use super::{
-    AccessLog, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Correlation, CorrelationMode, Format,
-    MAX_CORRELATION_HEADERS, MAX_TAG_LENGTH_KEYS, Named, Overflow, PluginConfig, Protocol,
-    SAMPLING_KEYS, collector, correlation, custom_tag, header, privacy,
+    AccessLog, At, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Correlation, CorrelationMode,
+    Format, MAX_CORRELATION_HEADERS, MAX_TAG_LENGTH_KEYS, Named, Overflow, PluginConfig, Protocol,
+    SAMPLING_KEYS, TRACERESPONSE, collector, correlation, custom_tag, header, privacy,
 };
 
 /// A token of RFC 9110.
@@ -63,6 +63,7 @@ pub fn schema() -> Value {
             "Of which requests access logs can read the ids, as filter state.",
             json!({"enum": names(&AccessLog::NAMED), "default": "none"}),
         ),
+        ("response", "What responses tell of their traces.", response()),
         ("propagation", "The formats of trace headers.", propagation()),
         ("collector", "Where spans go.", collector()),
         (
@@ -126,6 +127,22 @@ fn path_pattern() -> Value {
     let glob = format!("{part}+\\*{part}*|\\*{part}+");
     let pattern = visible(2, privacy::MAX_LENGTH, &format!("^({template}|{glob})$"));
     with(pattern, "allOf", json!([{"pattern": "^[!-~]*$"}]))
+}
+
+fn response() -> Value {
+    let taken: Vec<String> =
+        collector::RESERVED.iter().chain([&TRACERESPONSE]).map(|name| in_any_case(name)).collect();
+    let secret = header::SECRET_WORDS.map(in_any_case).join("|");
+    let name = json!({
+        "type": "string",
+        "pattern": format!("^{TOKEN}{{1,256}}$"),
+        "not": {"pattern": format!("^({})$|{secret}", taken.join("|"))},
+    });
+    object(json!({
+        "traceresponse": {"type": "boolean", "default": false},
+        "header": name,
+        "at": {"enum": names(&At::NAMED), "default": "edge"},
+    }))
 }
 
 fn list(item: Value) -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Collector, Correlation, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Privacy,
-    Sampling, Trust,
+    Response, Sampling, Trust,
 };
 
 /// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
@@ -30,6 +30,8 @@ pub struct Settings {
     pub privacy: Privacy,
     /// Of which requests access logs can read the ids.
     pub access_log: AccessLog,
+    /// What responses tell of their traces.
+    pub response: Response,
     /// The formats to look for in a request, each once, in this order; the first valid context wins.
     pub extract: Vec<Format>,
     /// The formats to write upstream, each once, at least one.
@@ -139,6 +141,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
         max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),
         privacy: plugin.privacy,
         access_log: plugin.access_log,
+        response: plugin.response,
         extract: plugin.extract,
         inject: plugin.inject,
         collector: plugin.collector,

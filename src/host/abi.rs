@@ -20,6 +20,7 @@ const OK: u32 = 0;
 #[repr(u32)]
 pub(super) enum Map {
     RequestHeaders = 0,
+    ResponseHeaders = 2,
     CallResponseHeaders = 6,
     CallResponseTrailers = 7,
 }
@@ -259,9 +260,9 @@ pub(super) fn add_header(name: &str, value: &[u8]) {
     unsafe { import::proxy_add_header_map_value(map, name.as_ptr(), name.len(), value, size) };
 }
 
-/// Sets a header of the request in the place of all of that name.
-pub(super) fn replace_header(name: &str, value: &[u8]) {
-    let (map, value, size) = (Map::RequestHeaders as u32, value.as_ptr(), value.len());
+/// Sets a header in the place of all of that name, of which there may be none.
+pub(super) fn replace_header(map: Map, name: &str, value: &[u8]) {
+    let (map, value, size) = (map as u32, value.as_ptr(), value.len());
     // SAFETY: Envoy reads `name` and `value` before it returns.
     unsafe { import::proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value, size) };
 }
@@ -402,6 +403,13 @@ mod export {
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_request_headers(id: u32, _: u32, ends_stream: u32) -> u32 {
         contexts::start(id, ends_stream == 0);
+        0
+    }
+
+    /// Zero is to go on.
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_response_headers(id: u32, _: u32, _: u32) -> u32 {
+        contexts::answer(id);
         0
     }
 

@@ -4,8 +4,8 @@ use super::request::Request;
 use super::root::{Ended, Root};
 use std::cell::RefCell;
 
-/// Of requests only those of which something is still to be said: their headers have not come, or
-/// they are recorded.
+/// Of requests only those of which something is still to be said: their headers have not come, they
+/// are recorded, or their responses are to tell of their traces.
 struct Contexts {
     roots: ById<Root>,
     requests: ById<Request>,
@@ -82,6 +82,17 @@ pub(super) fn start(id: u32, has_body: bool) {
     with(|Contexts { requests, .. }| {
         if let Some(request) = requests.get_mut(id)
             && !request.start(has_body)
+        {
+            requests.remove(id);
+        }
+    });
+}
+
+/// The headers of a request's response have come.
+pub(super) fn answer(id: u32) {
+    with(|Contexts { requests, .. }| {
+        if let Some(request) = requests.get_mut(id)
+            && !request.answer()
         {
             requests.remove(id);
         }

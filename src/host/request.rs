@@ -1,16 +1,18 @@
 //! The context of one request.
 
-use super::abi;
+use super::abi::{self, Map};
 use super::attributes::text;
 use super::facts;
 use super::shared::Shared;
 use super::surroundings::Envoy;
 use crate::attributes::Recording;
-use crate::config::AccessLog;
+use crate::config::{AccessLog, TRACERESPONSE};
 use crate::correlation::Ticket;
 use crate::pairs;
 use crate::propagation::{Edit, traceparent};
 use crate::tracer::Started;
+use std::mem;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// How `response.code_details` begins where Envoy's own tracers trace nothing either: what the
@@ -25,11 +27,17 @@ const UNTRACED: [&str; 7] = [
     "path_normalization_failed",
 ];
 
+/// Where the trace id stands in the form of `traceparent`.
+const TRACE_ID: Range<usize> = 3..35;
+
 pub(super) struct Request {
     shared: Rc<Shared>,
     /// What is recorded of it; nothing before its headers reach us, which a filter before ours may
     /// keep.
     recording: Option<Box<Recording>>,
+    /// What its response says of the trace, until it has said so; or nothing.
+    answer: Vec<u8>,
+    has_started: bool,
     has_body: bool,
     /// Of a request that others may be linked to.
     ticket: Option<Ticket>,
@@ -37,11 +45,19 @@ pub(super) struct Request {
 
 impl Request {
     pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, recording: None, has_body: true, ticket: None }
+        Self {
+            shared,
+            recording: None,
+            answer: Vec::new(),
+            has_started: false,
+            has_body: true,
+            ticket: None,
+        }
     }
 
-    /// Its headers are here; whether its end is of interest.
+    /// Its headers are here; whether anything is left to be said of it, or its end is of interest.
     pub(super) fn start(&mut self, has_body: bool) -> bool {
+        self.has_started = true;
         self.has_body = has_body;
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
@@ -52,17 +68,41 @@ impl Request {
             }
             show(self.shared.access_log, &started);
             self.recording = started.recording.map(Box::new);
+            self.answer = started.answer;
         }
+        self.is_kept() || !self.answer.is_empty()
+    }
+
+    /// The headers of its response are here; whether its end is of interest. What an upstream says of
+    /// the same name is replaced.
+    #[inline(never)]
+    pub(super) fn answer(&mut self) -> bool {
+        let value = mem::take(&mut self.answer);
+        if !value.is_empty() {
+            let response = &self.shared.response;
+            if response.traceresponse {
+                abi::replace_header(Map::ResponseHeaders, TRACERESPONSE, &value);
+            }
+            if let Some(name) = &response.header {
+                let trace_id = value.get(TRACE_ID).unwrap_or_default();
+                abi::replace_header(Map::ResponseHeaders, name, trace_id);
+            }
+        }
+        // Where its own headers have not come yet, a filter before ours answers it.
+        self.is_kept() || !self.has_started
+    }
+
+    fn is_kept(&self) -> bool {
         self.recording.is_some() || self.ticket.is_some()
     }
 
     /// It has ended.
     pub(super) fn finish(self) {
-        let Self { shared, recording, has_body, ticket } = self;
+        let Self { shared, recording, has_started, has_body, ticket, .. } = self;
         shared.in_flight.end(ticket);
         let recording = match recording {
             Some(recording) => Some(*recording),
-            None if ticket.is_some() => None,
+            None if has_started => None,
             None => start_late(&shared),
         };
         if let Some(recording) = recording {
@@ -100,7 +140,8 @@ fn show(access_log: AccessLog, started: &Started) {
     };
     if is_shown {
         let text = traceparent(&started.context, started.decision);
-        for (name, place) in [("trace_id", 3..35), ("span_id", 36..52), ("trace_flags", 53..55)] {
+        for (name, place) in [("trace_id", TRACE_ID), ("span_id", 36..52), ("trace_flags", 53..55)]
+        {
             abi::set_property(name, text.as_bytes().get(place).unwrap_or_default());
         }
     }
@@ -110,7 +151,9 @@ fn show(access_log: AccessLog, started: &Started) {
 fn apply(edit: &Edit) {
     match edit {
         Edit::Add(header, value) => abi::add_header(header.name(), value.as_bytes()),
-        Edit::Replace(header, value) => abi::replace_header(header.name(), value.as_bytes()),
+        Edit::Replace(header, value) => {
+            abi::replace_header(Map::RequestHeaders, header.name(), value.as_bytes());
+        }
         Edit::Remove(_) | Edit::RemoveOther(_) => abi::remove_header(edit.name()),
     }
 }

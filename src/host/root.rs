@@ -5,7 +5,6 @@ use super::abi::{self, Buffer, Level, Map};
 use super::callout::call;
 use super::compression;
 use super::configuration::{self, InForce};
-use super::in_flight::InFlight;
 use super::metrics::Metrics;
 use super::remote::Asking;
 use super::shared::Shared;
@@ -118,7 +117,7 @@ impl Running {
         if tracer.is_alone() {
             settings.correlation.mode = CorrelationMode::Off;
         }
-        let shared = Shared::new(tracer, settings.access_log, InFlight::new(settings.correlation));
+        let shared = Shared::new(tracer, &settings);
         Self {
             shared: Rc::new(shared),
             metrics,

@@ -3,7 +3,7 @@
 use super::abi;
 use super::facts::Expressions;
 use super::in_flight::InFlight;
-use crate::config::AccessLog;
+use crate::config::{AccessLog, Response, Settings};
 use crate::tracer::Tracer;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -17,14 +17,21 @@ pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
     pub(super) expressions: Option<Expressions>,
     pub(super) access_log: AccessLog,
+    pub(super) response: Response,
     pub(super) in_flight: InFlight,
     soon: Cell<bool>,
 }
 
 impl Shared {
-    pub(super) fn new(tracer: Tracer, access_log: AccessLog, in_flight: InFlight) -> Self {
-        let (expressions, soon) = (Expressions::compile(), Cell::new(false));
-        Self { tracer: RefCell::new(tracer), expressions, access_log, in_flight, soon }
+    pub(super) fn new(tracer: Tracer, settings: &Settings) -> Self {
+        Self {
+            tracer: RefCell::new(tracer),
+            expressions: Expressions::compile(),
+            access_log: settings.access_log,
+            response: settings.response.clone(),
+            in_flight: InFlight::new(settings.correlation.clone()),
+            soon: Cell::new(false),
+        }
     }
 
     /// Asks for a tick at once, so that a full batch leaves.

@@ -4,10 +4,14 @@
 use crate::attributes::{
     CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames, name_ahead,
 };
-use crate::config::{Attribute, Protocol, Settings, Strategy, UntrustedContext, UntrustedSampling};
+use crate::config::{
+    At, Attribute, Protocol, Response, Settings, Strategy, UntrustedContext, UntrustedSampling,
+};
 use crate::correlation::Origin;
 use crate::export::{Encoder, Exporter, Grpc, Otlp, Zipkin};
-use crate::propagation::{Edit, Extracted, Extraction, Incoming, Propagator, without_strays};
+use crate::propagation::{
+    Edit, Extracted, Extraction, Incoming, Propagator, traceparent, without_strays,
+};
 use crate::sampling::{Guard, Reason, Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
 use crate::trace::{
@@ -29,10 +33,31 @@ pub struct Tracer {
     /// Whether the span of a request that is not sampled may be exported all the same, so that it
     /// needs an id of its own.
     exports_unsampled: bool,
+    /// Which responses tell of their traces.
+    answered: Answered,
     /// Finished spans on their way to the collector.
     pub exporter: Exporter,
     /// What has been counted and not told yet.
     pub stats: Stats,
+}
+
+/// Which responses tell of their traces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    None,
+    /// Those of traces that begin here.
+    New,
+    All,
+}
+
+impl Answered {
+    fn new(response: &Response, resource: &Resource) -> Self {
+        match response.at {
+            _ if !response.traceresponse && response.header.is_none() => Self::None,
+            At::Edge if !resource.is_gateway() => Self::New,
+            At::Edge | At::Everywhere => Self::All,
+        }
+    }
 }
 
 /// The start of a request: how its headers change, and what is kept if it is sampled.
@@ -44,6 +69,8 @@ pub struct Started {
     pub context: TraceContext,
     /// Whether it is sampled.
     pub decision: Decision,
+    /// What the response says, in the form of `traceparent`, or nothing.
+    pub answer: Vec<u8>,
     /// The span to be, if the request is sampled.
     pub recording: Option<Recording>,
     /// How likely that was, where it is known.
@@ -67,6 +94,7 @@ impl Tracer {
         let Settings { queue, batch, export, .. } = *settings;
         let exporter = Exporter::new(encoder, queue, batch, export, ids.span_id().value());
         let redaction = Redaction::new(settings);
+        let answered = Answered::new(&settings.response, &resource);
         Self {
             propagator: Propagator::new(settings.extract.clone(), settings.inject.clone()),
             sampler: Sampler::new(settings.sampling.clone()),
@@ -77,6 +105,7 @@ impl Tracer {
             resource,
             names: ServiceNames::default(),
             exports_unsampled: false,
+            answered,
             exporter,
             stats: Stats::default(),
         }
@@ -172,7 +201,15 @@ impl Tracer {
         if let Some(parent) = parent
             && let Some(edits) = self.pass(incoming, &parent, decision)
         {
-            return Started { edits, context: parent, decision, threshold, recording: None };
+            let answer = self.answer(&parent, decision, false);
+            return Started {
+                edits,
+                context: parent,
+                decision,
+                answer,
+                threshold,
+                recording: None,
+            };
         }
         let span_id = self.ids.span_id();
         let context =
@@ -181,6 +218,7 @@ impl Tracer {
         Started {
             context,
             decision,
+            answer: self.answer(&context, decision, parent.is_none() && origin.is_none()),
             edits: self.propagator.inject(incoming, &context, decision, &trace_state),
             recording: decision.is_sampled().then(|| {
                 Recording::begin(context, verdict, headers, &self.tags, &self.redaction)
@@ -296,6 +334,19 @@ impl Tracer {
     /// Whether the proxy has no application beside it whose calls it would see.
     pub fn is_alone(&self) -> bool {
         self.resource.is_alone()
+    }
+
+    #[inline(never)]
+    fn answer(&self, context: &TraceContext, decision: Decision, is_new: bool) -> Vec<u8> {
+        let is_wanted = match self.answered {
+            Answered::None => false,
+            Answered::New => is_new,
+            Answered::All => true,
+        };
+        match is_wanted {
+            true => traceparent(context, decision).as_bytes().to_vec(),
+            false => Vec::new(),
+        }
     }
 
     /// The service that a route leads to, for [`Facts`].

@@ -429,3 +429,51 @@ fn only_the_root_of_a_trace_that_the_server_decided_on_says_so_in_jaeger_s_words
         assert_eq!(tags["sampler.param"].as_str(), counts.then_some("1"), "{name}");
     }
 }
+
+#[test]
+fn a_response_tells_of_its_trace_at_the_edge_or_everywhere() {
+    let gateway = "router~10.0.0.1~gateway.demo~demo.svc.cluster.local";
+    let sampled = format!("{TRACEPARENT}-01");
+    let unsampled = format!("{TRACEPARENT}-00");
+    for (config, node_id, traceparent, expected) in [
+        ("{}", "", None, None),
+        (r#"{"response": {"at": "everywhere"}}"#, gateway, None, None),
+        (r#"{"response": {"traceresponse": true}}"#, "", None, Some("01")),
+        (r#"{"response": {"header": "x-trace-id"}}"#, "sidecar~1~a~b", None, Some("01")),
+        (r#"{"response": {"traceresponse": true}}"#, "", Some(&sampled), None),
+        (r#"{"response": {"traceresponse": true}}"#, gateway, Some(&sampled), Some("01")),
+        (r#"{"response": {"traceresponse": true}}"#, gateway, Some(&unsampled), Some("00")),
+        (
+            r#"{"response": {"traceresponse": true, "at": "everywhere"}}"#,
+            "",
+            Some(&sampled),
+            Some("01"),
+        ),
+        (
+            r#"{"response": {"traceresponse": true, "at": "everywhere"}}"#,
+            "",
+            Some(&unsampled),
+            Some("00"),
+        ),
+    ] {
+        let config = config.replacen('{', r#"{"sampling": 100, "#, 1).replace(", }", "}");
+        let plugin = PluginConfig::parse(config.as_bytes()).unwrap();
+        let settings = settings(plugin, MeshConfig::default());
+        let resource = Resource { node_id: node_id.to_owned(), ..Resource::default() };
+        let mut tracer = Tracer::new(&settings, resource, [3; 32], |_| None);
+        let lines: Vec<_> =
+            traceparent.map(|value| ("traceparent", value.as_str())).into_iter().collect();
+        let started = tracer.start(&headers(&lines), &Nowhere);
+        let answer = String::from_utf8(started.answer).unwrap();
+        let context = started.context;
+        let expected = expected.map(|flags| {
+            let random = context.flags.random;
+            let flags = if random { "03" } else { flags };
+            let ids = context.trace_id.hex();
+            let ids = ids.as_flattened();
+            let (trace_id, span_id) = (String::from_utf8_lossy(ids), context.span_id.hex());
+            format!("00-{trace_id}-{}-{flags}", String::from_utf8_lossy(&span_id))
+        });
+        assert_eq!(answer, expected.unwrap_or_default(), "{config} {node_id} {traceparent:?}");
+    }
+}

@@ -68,7 +68,7 @@ fn mesh_configuration_is_read_as_the_proxies_will_have_it() {
         (
             "sampling: 1\ncustomTags:\n  a:\n    header: {}",
             Some(format!(
-                "10: error: {at}.customTags.a.header.name: missing; allowed: the name of a request header; ignored"
+                "10: error: {at}.customTags.a.header.name: missing; allowed: the name of a header; ignored"
             )),
         ),
     ] {
@@ -232,6 +232,9 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "maskPatterns email, card default",
             "clientAddress full default",
             "accessLog none default",
+            "response.traceresponse false default",
+            "response.header none default",
+            "response.at edge default",
             "propagation.extract tracecontext, b3, b3multi, jaeger default",
             "propagation.inject tracecontext, b3multi default",
             "collector.protocol zipkin default",

@@ -40,7 +40,7 @@ fn what_the_module_refuses_is_told_with_its_line_all_of_it() {
         (
             "a missing key is told where it is missing",
             "sampling: 1\ncustomTags:\n  a:\n    header: {}\n",
-            &["4: error: customTags.a.header.name: missing; allowed: the name of a request header"],
+            &["4: error: customTags.a.header.name: missing; allowed: the name of a header"],
         ),
         (
             "no object",

@@ -16,8 +16,8 @@ from mesh.single import SingleProxy
 
 BYTES_TYPE = "type.googleapis.com/google.protobuf.BytesValue"
 KEYS = (
-    "serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, "
-    "collector, queue, batch, export, correlation"
+    "serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, "
+    "response, propagation, collector, queue, batch, export, correlation"
 )
 TAG_SOURCES = "exactly one of literal, header, environment"
 ISTIO = {"ISTIO_VERSION": "1.30.3"}

@@ -13,6 +13,7 @@ ALWAYS = {
     "proxy_get_header_map_pairs": 1,
     # Room for what a hostcall gives.
     "proxy_on_memory_allocate": 1,
+    "proxy_on_response_headers": 1,
     "proxy_on_log": 1,
     "proxy_on_done": 1,
 }
@@ -45,6 +46,12 @@ TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
         ),
         pytest.param({"sampling": 100}, TRACEPARENT, {ADDED: 3}, id="unsampled in one of two formats"),
         pytest.param({"sampling": 100}, BOTH, {}, id="unsampled in every format"),
+        pytest.param(
+            {"sampling": 0, "response": {"traceresponse": True, "header": "x-trace-id", "at": "everywhere"}},
+            BOTH,
+            {"proxy_replace_header_map_value": 2},
+            id="a response that tells of its trace",
+        ),
     ],
 )
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])

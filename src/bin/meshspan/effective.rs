@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    AccessLog, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode, Format,
+    AccessLog, At, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode, Format,
     MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, RemoteSampling, Rule,
     SAMPLING_KEYS, Sampling, Settings, TagSource, UntrustedContext, UntrustedSampling, name_of,
     settings,
@@ -100,6 +100,9 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("maskPatterns", list(masked)),
         ("clientAddress", name_of(&ClientAddress::NAMED, &privacy.client_address).to_owned()),
         ("accessLog", name_of(&AccessLog::NAMED, &settings.access_log).to_owned()),
+        ("response.traceresponse", settings.response.traceresponse.to_string()),
+        ("response.header", settings.response.header.clone().unwrap_or_else(|| "none".to_owned())),
+        ("response.at", name_of(&At::NAMED, &settings.response.at).to_owned()),
         ("propagation.extract", list(settings.extract.iter().map(format))),
         ("propagation.inject", list(settings.inject.iter().map(format))),
         ("collector.protocol", name_of(&Protocol::NAMED, &collector.protocol).to_owned()),

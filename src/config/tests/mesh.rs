@@ -212,8 +212,8 @@ fn a_bad_tag_is_reported_and_the_others_are_kept() {
     let expected = [
         "a: \"text\" is not an object",
         "b: no source; allowed: exactly one of literal, header, environment",
-        "c.header.name: missing; allowed: the name of a request header",
-        "d.header.name: \"\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{1c}@\" is not the name of a request header",
+        "c.header.name: missing; allowed: the name of a header",
+        "d.header.name: \"\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{1c}@\" is not the name of a header",
         "e.formatter: unknown key; allowed: literal, header, environment, allowSensitive",
         "f.literal: \"prod\" is not an object",
         "g.header.name: \"Cookie\" lets people in; allowed: another header, or allowSensitive: true beside it",

@@ -7,6 +7,7 @@ mod mesh;
 mod privacy;
 mod refused;
 mod remote;
+mod response;
 mod sampling;
 mod schema;
 mod strategy;

@@ -53,11 +53,11 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         (
             r#"{"custmTags": {}}"#,
             "custmTags: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, \
-             query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export, correlation",
+             query, pathRedact, maskPatterns, clientAddress, accessLog, response, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, propagation, collector, queue, batch, export, correlation",
+            "service_name: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, response, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,
@@ -235,15 +235,15 @@ fn a_custom_tag_has_one_source_with_a_name_or_value() {
         ),
         (
             r#"{"customTags": {"a": {"header": {"defaultValue": "d"}}}}"#,
-            "customTags.a.header.name: missing; allowed: the name of a request header",
+            "customTags.a.header.name: missing; allowed: the name of a header",
         ),
         (
             r#"{"customTags": {"a": {"header": {"name": "x account"}}}}"#,
-            "customTags.a.header.name: \"x account\" is not the name of a request header",
+            "customTags.a.header.name: \"x account\" is not the name of a header",
         ),
         (
             r#"{"customTags": {"a": {"header": {"name": ":status"}}}}"#,
-            "customTags.a.header.name: \":status\" is not the name of a request header",
+            "customTags.a.header.name: \":status\" is not the name of a header",
         ),
         (
             r#"{"customTags": {"a": {"header": {"name": "h", "defaultValue": 7}}}}"#,

@@ -137,7 +137,7 @@ fn a_header_that_forces_has_a_name_and_a_value() {
         (r#"{"force": {"header": "x"}}"#, "sampling.force.value: missing; allowed: a string"),
         (
             r#"{"force": {"header": "a b", "value": "on"}}"#,
-            "sampling.force.header: \"a b\" is not the name of a request header",
+            "sampling.force.header: \"a b\" is not the name of a header",
         ),
         (
             r#"{"force": {"header": "x", "value": ""}}"#,
