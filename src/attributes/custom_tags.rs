@@ -1,133 +1,267 @@
 //! The tags that the operator adds, ready to be taken from a request.
 
-use super::Redaction;
-use crate::config::{CustomTag, TagSource};
-use crate::trace::Tag;
+use super::{Redaction, path_match, text};
+use crate::config::{CustomTag, Settings, TagMode, TagOn, TagSource};
+use crate::trace::{SpanKind, Tag, TraceId};
+use hmac_sha256::HMAC;
+use percent_encoding::percent_decode;
 use std::borrow::Cow;
+
+/// The variable that has the key of hashes where the configuration has none.
+const KEY_VARIABLE: &str = "MESHSPAN_HASH_KEY";
+
+/// The most of a value that is hashed, in bytes.
+const MAX_HASHED: usize = 4096;
+
+/// How many bytes a mask shows at the most, and how many a value has at the least of which any are shown.
+const SHOWN: usize = 4;
+const LEAST_SHOWN: usize = 12;
 
 /// Custom tags whose constant values are known.
 #[derive(Debug, Default)]
 pub struct CustomTags {
-    tags: Vec<(String, Source)>,
+    /// The default of one that is constant is its value.
+    tags: Vec<CustomTag>,
+    /// The key of hashes, or nothing.
+    key: String,
+    asks: bool,
 }
 
-#[derive(Debug)]
-enum Source {
-    Constant(String),
-    Header { name: String, default: Option<String> },
-}
+/// What one request gave for each tag; nothing for those that are constant.
+pub(super) type Values = Vec<Option<String>>;
 
-/// What one request gave for each header tag; `None` where the header was absent.
-pub(super) type HeaderValues = Vec<Option<String>>;
+/// What Envoy has for a tag: the bytes of a header or an attribute.
+pub type Asked<'a> = &'a dyn Fn(&CustomTag) -> Option<Vec<u8>>;
+
+/// Whether a tag is on spans of this kind.
+pub fn is_on(tag: &CustomTag, kind: SpanKind) -> bool {
+    match tag.on {
+        TagOn::Both => true,
+        TagOn::Inbound => kind == SpanKind::Server,
+        TagOn::Outbound => kind == SpanKind::Client,
+    }
+}
 
 impl CustomTags {
     /// Takes each value that does not depend on the request; `environment` reads a variable.
-    /// A tag with neither value nor default is left out.
     pub fn new(
-        tags: &[CustomTag],
+        settings: &Settings,
         redaction: &Redaction,
-        environment: impl Fn(&str) -> Option<String>,
+        environment: &dyn Fn(&str) -> Option<String>,
     ) -> Self {
-        let constant = |value: &str| Source::Constant(redaction.word(value.as_bytes()));
-        let tags = tags
-            .iter()
-            .filter_map(|tag| {
-                let source = match &tag.source {
-                    TagSource::Literal(value) => constant(value),
-                    TagSource::Environment { name, default } => {
-                        constant(&environment(name).or_else(|| default.clone())?)
-                    }
-                    TagSource::Header { name, .. } if redaction.hides(name) => return None,
-                    TagSource::Header { name, default } => Source::Header {
-                        name: name.clone(),
-                        default: default.as_ref().map(|value| redaction.word(value.as_bytes())),
-                    },
-                };
-                Some((tag.name.clone(), source))
-            })
-            .collect();
-        Self { tags }
+        let mut tags = settings.custom_tags.clone();
+        tags.retain(|tag| !redaction.hides(&tag.key));
+        let mut asks = false;
+        for tag in &mut tags {
+            let constant = match tag.source {
+                TagSource::Literal => Some(tag.key.clone()),
+                TagSource::Environment => environment(&tag.key),
+                _ => None,
+            };
+            let max = tag.max_length.unwrap_or(redaction.max_tag());
+            if let Some(value) = constant.as_ref().or(tag.default.as_ref()) {
+                tag.default = Some(text::text(value.as_bytes(), max));
+            }
+            asks |= tag.source.is_asked_for();
+        }
+        let key = settings.hash_key.clone().or_else(|| environment(KEY_VARIABLE));
+        Self { tags, key: key.unwrap_or_default(), asks }
     }
 
-    /// What the request's headers say; of a repeated header the first line.
-    pub(super) fn read<'h>(
+    /// The same and constants, where no tag has their names: what formats without a resource say of it.
+    pub fn with_constants(mut self, constants: &[(String, String)]) -> Self {
+        for (name, value) in constants {
+            if self.tags.iter().all(|tag| tag.name != *name) {
+                self.tags.push(CustomTag::literal(name, value));
+            }
+        }
+        self
+    }
+
+    /// Whether some are to be hashed, and there is no key.
+    pub(crate) fn lack_key(&self) -> bool {
+        self.key.is_empty() && self.tags.iter().any(|tag| tag.mode == TagMode::Hash)
+    }
+
+    /// Whether Envoy has to be asked for some at a request's end.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// What the request's lower-case headers say; of a repeated header the first line.
+    pub(super) fn begin(
         &self,
         redaction: &Redaction,
-        header: impl Fn(&str) -> Option<&'h [u8]>,
-    ) -> HeaderValues {
-        self.tags
-            .iter()
-            .filter_map(|(_, source)| match source {
-                Source::Constant(_) => None,
-                Source::Header { name, .. } => {
-                    Some(header(name).map(|value| redaction.value(value)))
-                }
-            })
-            .collect()
+        headers: &[(&[u8], &[u8])],
+        path: &[u8],
+    ) -> Values {
+        let value = |tag: &CustomTag| {
+            let header = |name: &[u8]| {
+                let mut lines = headers.iter().filter(move |(key, _)| *key == name);
+                lines.next().map(|(_, value)| *value)
+            };
+            match tag.source {
+                TagSource::Literal | TagSource::Environment => None,
+                TagSource::Header => self.shown(tag, redaction, header(tag.key.as_bytes())?),
+                _ => self.shown(tag, redaction, &part(tag, headers, path)?),
+            }
+        };
+        self.tags.iter().map(value).collect()
     }
 
-    /// Names and values for a span, in the order of the configuration.
-    pub(super) fn tags(&self, values: HeaderValues) -> Vec<Tag<'_>> {
-        let mut values = values.into_iter();
-        self.tags
-            .iter()
-            .filter_map(|(name, source)| {
-                let value = match source {
-                    Source::Constant(value) => Cow::Borrowed(value.as_str()),
-                    Source::Header { default, .. } => match values.next().flatten() {
-                        Some(value) => Cow::Owned(value),
-                        None => Cow::Borrowed(default.as_deref()?),
-                    },
-                };
-                Some((name.as_str(), value))
-            })
-            .collect()
+    /// Takes the values of those for which `ask` has one.
+    pub(super) fn ask(&self, values: &mut Values, redaction: &Redaction, ask: Asked) {
+        for (tag, value) in self.tags.iter().zip(values) {
+            if let Some(bytes) = ask(tag).and_then(|bytes| readable(tag.source, bytes)) {
+                *value = self.shown(tag, redaction, &bytes);
+            }
+        }
     }
+
+    /// Names and values for a span of this kind, in the order of the configuration.
+    pub(super) fn tags(&self, values: Values, kind: SpanKind) -> Vec<Tag<'_>> {
+        let all = self.tags.iter().zip(values).filter(|(tag, _)| is_on(tag, kind));
+        all.filter_map(|(tag, value)| {
+            let value = match value {
+                Some(value) => Cow::Owned(value),
+                None => Cow::Borrowed(tag.default.as_deref()?),
+            };
+            Some((tag.name.as_str(), value))
+        })
+        .collect()
+    }
+
+    /// A value as the tag may show it.
+    fn shown(&self, tag: &CustomTag, redaction: &Redaction, bytes: &[u8]) -> Option<String> {
+        let max = tag.max_length.unwrap_or(redaction.max_tag());
+        match tag.mode {
+            TagMode::Plain => Some(redaction.value_within(bytes, max)),
+            mode => self.hidden(mode, bytes, max),
+        }
+    }
+
+    /// A value that is not shown as it is; nothing where there is no key to hash it with.
+    #[inline(never)]
+    fn hidden(&self, mode: TagMode, bytes: &[u8], max: usize) -> Option<String> {
+        if bytes.is_empty() {
+            return None;
+        }
+        let shown = match mode {
+            TagMode::Hash => {
+                if self.key.is_empty() {
+                    return None;
+                }
+                let hash = HMAC::mac(bytes.get(..MAX_HASHED).unwrap_or(bytes), &self.key);
+                let half = hash.first_chunk().map_or(0, |half| u128::from_be_bytes(*half));
+                TraceId::new(half)?.hex().concat()
+            }
+            _ => {
+                let value = text::text(bytes, MAX_HASHED);
+                let from = value.len().checked_sub(SHOWN).filter(|_| value.len() >= LEAST_SHOWN);
+                let from = from.unwrap_or(value.len());
+                let is_begin = |place: &usize| value.is_char_boundary(*place);
+                let from = (from..value.len()).find(is_begin).unwrap_or(value.len());
+                [b"****", value.as_bytes().get(from..).unwrap_or_default()].concat()
+            }
+        };
+        Some(text::text(&shown, max))
+    }
+}
+
+/// What a part of the request's headers says.
+#[inline(never)]
+fn part<'h>(
+    tag: &CustomTag,
+    headers: &[(&[u8], &'h [u8])],
+    path: &'h [u8],
+) -> Option<Cow<'h, [u8]>> {
+    let path = path.split(|byte| *byte == b'#').next()?;
+    let (path, query) = split(path, b'?');
+    let (separator, header): (_, &[u8]) = match tag.source {
+        TagSource::Cookie => (b';', b"cookie"),
+        TagSource::Baggage => (b',', b"baggage"),
+        TagSource::QueryParameter => (b'&', b""),
+        TagSource::PathSegment => {
+            return Some(percent_decode(path_match::segment(&tag.key, path)?).into());
+        }
+        _ => return None,
+    };
+    let lines = headers.iter().filter(|(name, _)| *name == header).map(|(_, line)| *line);
+    let mut lines = lines.chain(Some(query).filter(|_| header.is_empty()));
+    let value = lines.find_map(|line| member(line, separator, tag.key.as_bytes()))?;
+    if tag.source == TagSource::Cookie {
+        return Some(value.into());
+    }
+    // What follows a value in baggage are its properties.
+    let end = if tag.source == TagSource::Baggage { b';' } else { b'&' };
+    Some(percent_decode(split(value, end).0.trim_ascii()).into())
+}
+
+/// What is before the first byte like this, and behind it.
+#[inline(never)]
+fn split(text: &[u8], at: u8) -> (&[u8], &[u8]) {
+    let place = text.iter().position(|byte| *byte == at).unwrap_or(text.len());
+    (text.get(..place).unwrap_or_default(), text.get(place + 1..).unwrap_or_default())
+}
+
+/// The value of the first member of that name in a list of `name=value`.
+#[inline(never)]
+fn member<'l>(mut list: &'l [u8], separator: u8, name: &[u8]) -> Option<&'l [u8]> {
+    while !list.is_empty() {
+        let (member, rest) = split(list, separator);
+        let (key, value) = split(member, b'=');
+        if key.trim_ascii() == name {
+            return Some(value.trim_ascii());
+        }
+        list = rest;
+    }
+    None
+}
+
+/// What Envoy answers, as text. Nothing in the bytes tells a number from a string: one has 8 bytes that
+/// are no readable text. Truth is one byte, and what has a NUL otherwise is a map, a list or a message.
+#[inline(never)]
+fn readable(source: TagSource, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let is_value = matches!(source, TagSource::Metadata | TagSource::Attribute);
+    let is_text = core::str::from_utf8(&bytes).is_ok() && !bytes.iter().any(u8::is_ascii_control);
+    if is_text || !is_value {
+        return Some(bytes);
+    }
+    match (bytes.as_slice(), <[u8; 8]>::try_from(bytes.as_slice())) {
+        ([0], _) => Some(b"false".to_vec()),
+        ([1], _) => Some(b"true".to_vec()),
+        (_, Ok(number)) if source == TagSource::Attribute => {
+            let number = i64::from_le_bytes(number);
+            Some(decimal(number < 0, number.unsigned_abs(), 0))
+        }
+        (_, Ok(number)) => {
+            // All numbers of metadata are doubles.
+            let millionths = f64::from_le_bytes(number) * MILLION as f64;
+            let parts = (millionths.abs() + 0.5) as u64;
+            // Beyond that they have no decimals that are right.
+            let is_exact = millionths.abs() < (1_u64 << 53) as f64;
+            is_exact.then(|| decimal(millionths < 0.0, parts / MILLION, parts % MILLION))
+        }
+        _ => Some(bytes).filter(|bytes| !bytes.contains(&0)),
+    }
+}
+
+const MILLION: u64 = 1_000_000;
+
+/// A number of so many wholes and millionths.
+#[inline(never)]
+fn decimal(is_negative: bool, whole: u64, millionths: u64) -> Vec<u8> {
+    let sign = if is_negative { "-" } else { "" };
+    let (mut wholes, mut decimals) = (itoa::Buffer::new(), itoa::Buffer::new());
+    // With a one before them for the sake of zeros, in whose place comes the point.
+    let decimals = decimals.format(millionths + MILLION);
+    let point = if millionths == 0 { "" } else { "." };
+    let end = decimals.bytes().rposition(|digit| digit != b'0').unwrap_or(0);
+    let decimals = decimals.get(1..=end).unwrap_or_default();
+    [sign, wholes.format(whole), point, decimals].concat().into_bytes()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{MeshConfig, PluginConfig, settings};
-
-    #[test]
-    fn a_tag_has_its_value_or_its_default_or_is_absent() {
-        let header = |name: &str, default: Option<&str>| TagSource::Header {
-            name: name.to_owned(),
-            default: default.map(str::to_owned),
-        };
-        let environment = |name: &str, default: Option<&str>| TagSource::Environment {
-            name: name.to_owned(),
-            default: default.map(str::to_owned),
-        };
-        let plugin = PluginConfig::parse(br#"{"maxTagLength": 8}"#).unwrap();
-        let redaction = Redaction::new(&settings(plugin, MeshConfig::default()));
-        for (name, source, expected) in [
-            ("literal", TagSource::Literal("prod".to_owned()), Some("prod")),
-            ("literal is cut", TagSource::Literal("0123456789".to_owned()), Some("01234567")),
-            ("header", header("x-account-id", None), Some("acc-42")),
-            ("header is cut", header("x-long", None), Some("01234567")),
-            ("header that is not UTF-8", header("x-bytes", None), Some("\u{fffd}")),
-            ("header absent", header("x-none", None), None),
-            ("header absent with default", header("x-none", Some("none")), Some("none")),
-            ("header present beats default", header("x-account-id", Some("none")), Some("acc-42")),
-            ("environment", environment("ZONE", None), Some("z1")),
-            ("environment absent", environment("NONE", None), None),
-            ("environment absent with default", environment("NONE", Some("-")), Some("-")),
-        ] {
-            let tag = CustomTag { name: "t".to_owned(), source };
-            let tags = CustomTags::new(&[tag], &redaction, |name| {
-                (name == "ZONE").then(|| "z1".to_owned())
-            });
-            let values = tags.read(&redaction, |name| match name {
-                "x-account-id" => Some(b"acc-42".as_slice()),
-                "x-long" => Some(b"0123456789"),
-                "x-bytes" => Some(b"\xff"),
-                _ => None,
-            });
-            let expected: Vec<Tag> =
-                expected.map(|value| ("t", value.into())).into_iter().collect();
-            assert_eq!(tags.tags(values), expected, "{name}");
-        }
-    }
-}
+#[rustfmt::skip] // One case a line reads better than one field a line.
+#[path = "custom_tags_tests.rs"]
+mod tests;

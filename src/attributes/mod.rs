@@ -12,7 +12,7 @@ mod resource;
 mod service;
 mod text;
 
-pub use custom_tags::CustomTags;
+pub use custom_tags::{Asked, CustomTags, is_on};
 pub use facts::Facts;
 pub use kubernetes::{Kubernetes, Owner, OwnerKind};
 pub use recording::{Recording, name_ahead};

@@ -35,6 +35,13 @@ pub(super) fn secrets(pattern: &str, segments: &[&[u8]]) -> Places {
     }
 }
 
+/// The first segment that a template names.
+pub(super) fn segment<'p>(template: &str, path: &'p [u8]) -> Option<&'p [u8]> {
+    let segments = segments(path);
+    let places = named(template.strip_prefix('/')?, &segments, 0).filter(|places| *places != 0)?;
+    segments.get(places.trailing_zeros() as usize).copied()
+}
+
 /// The segments that a template names, if those from `place` on begin as it says: `{name}` and `*` are any
 /// one, `**`, which stands there once, any number.
 #[inline(never)]

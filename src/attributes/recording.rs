@@ -1,6 +1,6 @@
 //! A request that is sampled, from its first header to its span.
 
-use super::custom_tags::{CustomTags, HeaderValues};
+use super::custom_tags::{Asked, CustomTags, Values};
 use super::{Facts, Redaction, Resource, Service, ServiceNames, flags};
 use crate::sampling::{Reason, Verdict};
 use crate::trace::{
@@ -22,7 +22,7 @@ pub struct Recording {
     links: Vec<Link>,
     correlation: Option<String>,
     request: HttpRequest,
-    header_values: HeaderValues,
+    values: Values,
 }
 
 impl Recording {
@@ -34,13 +34,13 @@ impl Recording {
         tags: &CustomTags,
         redaction: &Redaction,
     ) -> Self {
-        let header = |name: &str| header(headers, name);
         let own = OwnHeaders::pick(headers);
         let word = |value: Option<&[u8]>| value.map(|value| redaction.word(value));
         let text = |value: Option<&[u8]>| value.map(|value| redaction.value(value));
-        let path = |value: Option<&[u8]>| redaction.path(value.unwrap_or_default());
+        // Envoy's tracers prefer what a rewrite has left of the path that was asked for.
+        let asked_path = own.original_path.or(own.path).unwrap_or_default();
         let grpc = own.content_type.filter(|value| is_grpc(value)).map(|value| GrpcRequest {
-            path: path(own.path),
+            path: redaction.path(own.path.unwrap_or_default()),
             content_type: redaction.word(value),
             timeout: word(own.grpc_timeout),
         });
@@ -54,15 +54,14 @@ impl Recording {
                 method: word(own.method).unwrap_or_default(),
                 scheme: word(own.scheme).unwrap_or_default(),
                 authority: redaction.authority(own.authority.unwrap_or_default()),
-                // Envoy's tracers prefer what a rewrite has left of the path that was asked for.
-                path: path(own.original_path.or(own.path)),
+                path: redaction.path(asked_path),
                 user_agent: text(own.user_agent),
                 request_id: word(own.request_id),
                 client_trace_id: word(own.client_trace_id),
                 downstream_cluster: text(own.downstream_cluster),
                 grpc,
             },
-            header_values: tags.read(redaction, header),
+            values: tags.begin(redaction, headers, asked_path),
         }
     }
 
@@ -89,6 +88,11 @@ impl Recording {
     /// What decided that it is sampled.
     pub fn reason(&self) -> Reason {
         self.verdict.reason
+    }
+
+    /// Takes the values of tags for which `ask` has one.
+    pub fn ask(&mut self, tags: &CustomTags, redaction: &Redaction, ask: Asked) {
+        tags.ask(&mut self.values, redaction, ask);
     }
 
     /// Ends the span. `rule` is the name of [`Self::reason`].
@@ -143,7 +147,7 @@ impl Recording {
                 grpc_message: facts.grpc_message.map(|value| redaction.value(&value)),
                 error,
             },
-            custom_tags: tags.tags(self.header_values),
+            custom_tags: tags.tags(self.values, facts.kind),
         }
     }
 }

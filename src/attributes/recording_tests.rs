@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};
+use crate::config::{MeshConfig, PluginConfig, Settings, settings};
 use crate::trace::{SpanId, TraceFlags, TraceId};
 
 fn capped() -> Redaction {
@@ -169,8 +169,8 @@ fn ids_times_and_debug_are_those_of_the_request() {
 
 #[test]
 fn custom_tags_come_from_the_request_that_began() {
-    let tag = CustomTag { name: "account".to_owned(), source: TagSource::Header { name: "x-account-id".to_owned(), default: None } };
-    let tags = CustomTags::new(&[tag], &capped(), |_| None);
+    let plugin = PluginConfig::parse(br#"{"customTags": {"account": {"header": {"name": "x-account-id"}}}}"#).unwrap();
+    let tags = CustomTags::new(&settings(plugin, MeshConfig::default()), &capped(), &|_| None);
     let headers = [(&b"x-account-id"[..], &b"first"[..]), (b"x-account-id", b"second")];
     let recording = Recording::begin(context(), verdict(Decision::Sample), &headers, &tags, &capped());
     let span = recording.finish(facts(), "parent", &resource(), &mut ServiceNames::default(), &tags, &capped());

@@ -33,10 +33,20 @@ impl Redaction {
 
     /// Any text: URLs are redacted, and what looks like a secret is masked.
     pub(super) fn value(&self, bytes: &[u8]) -> String {
+        self.value_within(bytes, self.max_tag)
+    }
+
+    /// The same of another length.
+    pub(super) fn value_within(&self, bytes: &[u8], max: usize) -> String {
         match origin(bytes) {
-            Some(origin) => self.url(bytes, origin, self.max_tag),
-            None => self.masked(bytes, self.max_tag),
+            Some(origin) => self.url(bytes, origin, max),
+            None => self.masked(bytes, max),
         }
+    }
+
+    /// The longest value of a tag, in bytes, unless the tag has one of its own.
+    pub(super) fn max_tag(&self) -> usize {
+        self.max_tag
     }
 
     /// Path and query.
@@ -58,9 +68,12 @@ impl Redaction {
         }
     }
 
-    /// Whether a header names clients by their addresses, and not all of those may be told.
-    pub(super) fn hides(&self, name: &str) -> bool {
-        self.privacy.client_address != ClientAddress::Full && CLIENT_HEADERS.contains(&name)
+    /// Whether a header or an attribute names clients by their addresses, and not all of those may be
+    /// told. The path of an attribute has a NUL between its parts.
+    pub(super) fn hides(&self, path: &str) -> bool {
+        let name = path.rsplit('\0').next().unwrap_or(path);
+        self.privacy.client_address != ClientAddress::Full
+            && (CLIENT_HEADERS.contains(&name) || path.starts_with("source\0"))
     }
 
     /// A URL whose path begins at `origin`, or path and query alone, without fragment.

@@ -295,8 +295,9 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The value under one of `names`, which there has to be: `wanted` says what it is.
     #[inline(never)]
-    fn needed(
+    pub(super) fn needed(
         &mut self,
         names: &'static [&'static str],
         wanted: &str,

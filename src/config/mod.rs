@@ -36,7 +36,7 @@ mod tests;
 
 pub use collector::{Collector, Compression, Protocol};
 pub use correlation::{Correlation, CorrelationMode, MAX_CORRELATION_HEADERS};
-pub use custom_tag::{CustomTag, TagSource};
+pub use custom_tag::{CustomTag, TagMode, TagOn, TagSource};
 pub use error::{ConfigError, echo};
 pub use field::{WHOLE, join};
 pub use format::Format;

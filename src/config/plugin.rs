@@ -38,6 +38,15 @@ pub(super) const MAX_QUEUE_BYTES: u32 = 1 << 30;
 /// The most spans of a batch.
 pub(super) const MAX_BATCH_SPANS: u32 = 65_536;
 
+/// The least and most bytes of a key for hashes.
+pub(super) const MIN_KEY: usize = 16;
+pub(super) const MAX_KEY: usize = 64;
+
+/// The most attributes of the resource, and the longest name and value of one, in bytes.
+pub(super) const MAX_ATTRIBUTES: usize = 32;
+pub(super) const MAX_ATTRIBUTE_NAME: usize = 128;
+pub(super) const MAX_ATTRIBUTE: usize = 1024;
+
 /// The most requests that are on their way.
 pub(super) const MAX_IN_FLIGHT: u32 = 64;
 
@@ -50,6 +59,8 @@ pub struct PluginConfig {
     pub(super) trust: Trust,
     pub(super) custom_tags: Vec<CustomTag>,
     pub(super) max_tag_length: Option<usize>,
+    pub(super) hash_key: Option<String>,
+    pub(super) resource: Vec<(String, String)>,
     pub(super) privacy: Privacy,
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
@@ -71,6 +82,8 @@ impl Default for PluginConfig {
             trust: Trust::default(),
             custom_tags: Vec::new(),
             max_tag_length: None,
+            hash_key: None,
+            resource: Vec::new(),
             privacy: Privacy::default(),
             access_log: AccessLog::default(),
             response: Response::default(),
@@ -109,6 +122,12 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     config.custom_tags = object.take(CUSTOM_TAGS_KEYS, custom_tag::list)?.unwrap_or_default();
     config.max_tag_length =
         object.take(MAX_TAG_LENGTH_KEYS, |length| length.integer(1..=MAX_TAG_LENGTH))?;
+    if let Some(key) = object.given(&["hashKey"])? {
+        config.hash_key = Some(key.secret().text(MIN_KEY..=MAX_KEY)?);
+    }
+    if let Some(field) = object.given(&["resource"])? {
+        resource(&mut config.resource, &field)?;
+    }
     privacy::read(&mut config.privacy, &mut object)?;
     if let Some(field) = object.given(&["accessLog"])? {
         config.access_log = one_of(&field, &AccessLog::NAMED)?;
@@ -126,6 +145,19 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     }
     object.finish()?;
     Ok(config)
+}
+
+/// Attributes by name, in the order that they are written in.
+#[inline(never)]
+fn resource(attributes: &mut Vec<(String, String)>, field: &Field<'_>) -> Result<(), ConfigError> {
+    for (name, value) in field.entries(MAX_ATTRIBUTES)? {
+        let text = value.text(1..=MAX_ATTRIBUTE)?;
+        if !(1..=MAX_ATTRIBUTE_NAME).contains(&name.len()) {
+            return Err(value.instead("a name of no length or too long", "1 to 128 bytes"));
+        }
+        attributes.push((name.to_owned(), text));
+    }
+    Ok(())
 }
 
 fn propagation(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {

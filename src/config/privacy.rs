@@ -109,7 +109,7 @@ fn is_visible(text: &str) -> bool {
 
 /// Whether it is a template of a path, in which `**` stands once at most, or a segment with one star
 /// and something else.
-fn is_path_pattern(text: &str) -> bool {
+pub(super) fn is_path_pattern(text: &str) -> bool {
     let template = text.strip_prefix('/');
     let mut any_number = 0;
     let is_right = |part: &[u8]| {

@@ -11,13 +11,14 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Value, json};
 
 use super::plugin::{
-    MAX_BATCH_SPANS, MAX_IN_FLIGHT, MAX_QUEUE_BYTES, MAX_QUEUE_SPANS, MAX_SERVICE_NAME,
-    MAX_TAG_LENGTH, MIN_QUEUE_BYTES,
+    MAX_ATTRIBUTE, MAX_ATTRIBUTE_NAME, MAX_ATTRIBUTES, MAX_BATCH_SPANS, MAX_IN_FLIGHT, MAX_KEY,
+    MAX_QUEUE_BYTES, MAX_QUEUE_SPANS, MAX_SERVICE_NAME, MAX_TAG_LENGTH, MIN_KEY, MIN_QUEUE_BYTES,
 };
 use super::{
     AccessLog, At, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Correlation, CorrelationMode,
     Format, MAX_CORRELATION_HEADERS, MAX_TAG_LENGTH_KEYS, Named, Overflow, PluginConfig, Protocol,
-    SAMPLING_KEYS, TRACERESPONSE, collector, correlation, custom_tag, header, privacy,
+    SAMPLING_KEYS, TRACERESPONSE, TagMode, TagOn, TagSource, collector, correlation, custom_tag,
+    header, privacy,
 };
 
 /// A token of RFC 9110.
@@ -46,6 +47,21 @@ pub fn schema() -> Value {
             trust::trust(),
         ),
         ("serviceName", "The service that spans are filed under.", text(0, MAX_SERVICE_NAME)),
+        (
+            "hashKey",
+            "The key of tags whose mode is hash, a secret; else MESHSPAN_HASH_KEY in the VM's environment.",
+            text(MIN_KEY, MAX_KEY),
+        ),
+        (
+            "resource",
+            "Attributes of everything that is exported.",
+            json!({
+                "type": "object",
+                "maxProperties": MAX_ATTRIBUTES,
+                "propertyNames": {"minLength": 1, "maxLength": MAX_ATTRIBUTE_NAME},
+                "additionalProperties": text(1, MAX_ATTRIBUTE),
+            }),
+        ),
         ("query", "What becomes of the query of a URL.", query()),
         ("pathRedact", "Parts of paths that are secrets.", list(path_pattern())),
         (
@@ -231,35 +247,37 @@ fn in_any_case(name: &str) -> String {
 }
 
 fn custom_tags() -> Value {
-    let default = text(0, custom_tag::MAX_VALUE);
-    let source = |name: Value| {
-        let properties = json!({"name": name, "defaultValue": default, "default_value": default});
-        let source = with(object(properties), "required", json!(["name"]));
-        with(source, "not", json!({"required": ["defaultValue", "default_value"]}))
-    };
-    let literal = with(
-        object(json!({"value": text(1, custom_tag::MAX_VALUE)})),
-        "required",
-        json!(["value"]),
-    );
-    let tag = object(json!({
-        "literal": literal,
-        "header": source(header()),
-        "environment": source(visible(1, custom_tag::MAX_NAME, "^[^=\\u0000]*$")),
-        "allowSensitive": {"type": "boolean"},
-    }));
-    let sources = ["literal", "header", "environment"].map(|source| json!({"required": [source]}));
-    let tag = with(tag, "oneOf", json!(sources));
-    let secret = header::SECRET_WORDS.map(in_any_case).join("|");
-    let harmless = json!({"properties": {"name": {"not": {"pattern": secret}}}});
+    let mut properties = Map::new();
+    for source in &custom_tag::SOURCES {
+        for name in source.names {
+            properties.insert((*name).to_owned(), tag_source(source));
+        }
+    }
+    let sources: Vec<Value> =
+        properties.keys().map(|source| json!({"required": [source]})).collect();
+    for (key, value) in [
+        ("allowSensitive", json!({"type": "boolean"})),
+        ("mode", json!({"enum": names(&TagMode::NAMED), "default": "plain"})),
+        ("on", json!({"enum": names(&TagOn::NAMED), "default": "both"})),
+        ("maxLength", integer(1..=MAX_TAG_LENGTH)),
+    ] {
+        properties.insert(key.to_owned(), value);
+    }
+    let tag = with(object(Value::Object(properties)), "oneOf", json!(sources));
     let allowed =
         json!({"required": ["allowSensitive"], "properties": {"allowSensitive": {"const": true}}});
-    let tag = with(tag, "anyOf", json!([allowed, {"properties": {"header": harmless}}]));
+    let harmless = json!({"properties": harmless_sources()});
+    let plain = json!({"properties": {"mode": {"const": "plain"}}});
+    let constant = json!({"anyOf": [{"required": ["literal"]}, {"required": ["environment"]}]});
+    let alternatives = json!([
+        {"anyOf": [allowed, harmless]},
+        {"anyOf": [plain, {"not": constant}]},
+    ]);
     json!({
         "type": "object",
         "maxProperties": custom_tag::MAX_TAGS,
         "propertyNames": {"minLength": 1, "maxLength": custom_tag::MAX_NAME},
-        "additionalProperties": tag,
+        "additionalProperties": with(tag, "allOf", alternatives),
     })
 }
 
@@ -269,6 +287,77 @@ fn header() -> Value {
         "^({TOKEN}{{1,256}}|:([aA][uU][tT][hH][oO][rR][iI][tT][yY]|[mM][eE][tT][hH][oO][dD]|[pP][aA][tT][hH]|[sS][cC][hH][eE][mM][eE]))$"
     );
     json!({"type": "string", "pattern": name})
+}
+
+/// What a source is asked for, and its default.
+fn tag_source(source: &custom_tag::Source) -> Value {
+    let name = custom_tag::MAX_NAME;
+    let value = match source.source {
+        TagSource::Literal => text(1, custom_tag::MAX_VALUE),
+        TagSource::Environment => visible(1, name, "^[^=\\u0000]*$"),
+        TagSource::Cookie | TagSource::QueryParameter | TagSource::Baggage => {
+            visible(1, name, "^[!-%'-+\\-:<>-~]*$")
+        }
+        TagSource::PathSegment => path_template(),
+        TagSource::Metadata => json!({
+            "type": "array",
+            "items": visible(1, name, "^[^\\u0000]*$"),
+            "minItems": 1,
+            "maxItems": custom_tag::MAX_PATH,
+        }),
+        TagSource::Attribute => visible(1, name, "^[!-~]*$"),
+        _ => header(),
+    };
+    let key = source.key.first().copied().unwrap_or_default();
+    let default = text(0, custom_tag::MAX_VALUE);
+    let mut properties = Map::new();
+    properties.insert(key.to_owned(), value);
+    let mut required = vec![key];
+    if source.source == TagSource::Metadata {
+        let kinds = json!({"enum": names(&custom_tag::METADATA)});
+        properties.insert("kind".to_owned(), kinds);
+        required.push("kind");
+    }
+    if source.source == TagSource::Literal {
+        return with(object(Value::Object(properties)), "required", json!(required));
+    }
+    for name in ["defaultValue", "default_value"] {
+        properties.insert(name.to_owned(), default.clone());
+    }
+    let source = with(object(Value::Object(properties)), "required", json!(required));
+    with(source, "not", json!({"required": ["defaultValue", "default_value"]}))
+}
+
+/// A template of a path with one segment in braces.
+fn path_template() -> Value {
+    let one = "^[^{]*\\{[^{]*$";
+    let template = with(path_pattern(), "not", json!({"not": {"pattern": one}}));
+    with(template, "minLength", json!(2))
+}
+
+/// The sources that need a word more where what they are asked for lets somebody in.
+fn harmless_sources() -> Value {
+    let secret = header::SECRET_WORDS.map(in_any_case).join("|");
+    let cookie = custom_tag::SECRET_COOKIES.map(in_any_case).join("|");
+    let harmless = |pattern: &str| json!({"properties": {"name": {"not": {"pattern": pattern}}}});
+    let mut sources = Map::new();
+    for source in &custom_tag::SOURCES {
+        let value = match source.source {
+            TagSource::Literal | TagSource::Environment | TagSource::PathSegment => continue,
+            TagSource::Cookie => harmless(&format!("{secret}|{cookie}")),
+            TagSource::Attribute => {
+                let query = in_any_case("request.query").replace('.', "\\.");
+                harmless(&format!("{secret}|^{query}$"))
+            }
+            // It is the last key that counts, which a schema cannot say.
+            TagSource::Metadata => json!({}),
+            _ => harmless(&secret),
+        };
+        for name in source.names {
+            sources.insert((*name).to_owned(), value.clone());
+        }
+    }
+    Value::Object(sources)
 }
 
 fn names<T>(named: &Named<T>) -> Vec<&'static str> {

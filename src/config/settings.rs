@@ -14,7 +14,7 @@ const DEFAULT_LENGTH: usize = 256;
 /// Everything that can be configured, checked and ready to use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The service that spans are filed under; without it the host takes node.cluster, else `unknown_service`.
+    /// The service that spans are filed under; without it the environment, node.cluster or nobody says it.
     pub service_name: Option<String>,
     /// Which new traces are sampled.
     pub sampling: Rc<Sampling>,
@@ -26,6 +26,10 @@ pub struct Settings {
     pub max_tag_length: usize,
     /// The longest path in `http.url`, in bytes, 1 to 65536.
     pub max_path_length: usize,
+    /// The key of tags that are hashed; a secret, 16 to 64 bytes. Without it the environment may have one.
+    pub hash_key: Option<String>,
+    /// Attributes of everything that is exported, by name, at most 32.
+    pub resource: Vec<(String, String)>,
     /// What of a request may leave the process.
     pub privacy: Privacy,
     /// Of which requests access logs can read the ids.
@@ -139,6 +143,8 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
         custom_tags: merged(mesh.custom_tags, plugin.custom_tags),
         max_tag_length: plugin.max_tag_length.unwrap_or(DEFAULT_LENGTH),
         max_path_length: plugin.max_tag_length.or(mesh.max_path_length).unwrap_or(DEFAULT_LENGTH),
+        hash_key: plugin.hash_key,
+        resource: plugin.resource,
         privacy: plugin.privacy,
         access_log: plugin.access_log,
         response: plugin.response,

@@ -20,6 +20,7 @@ const OK: u32 = 0;
 #[repr(u32)]
 pub(super) enum Map {
     RequestHeaders = 0,
+    RequestTrailers = 1,
     ResponseHeaders = 2,
     CallResponseHeaders = 6,
     CallResponseTrailers = 7,
@@ -403,6 +404,13 @@ mod export {
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_request_headers(id: u32, _: u32, ends_stream: u32) -> u32 {
         contexts::start(id, ends_stream == 0);
+        0
+    }
+
+    /// Zero is to go on.
+    #[unsafe(no_mangle)]
+    extern "C" fn proxy_on_request_trailers(id: u32, _: u32) -> u32 {
+        contexts::read_trailers(id);
         0
     }
 

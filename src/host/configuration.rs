@@ -114,19 +114,17 @@ fn last_valid() -> Option<PluginConfig> {
 /// What is the same for every span of this proxy.
 pub(super) fn resource(settings: &Settings) -> Resource {
     let node = |name| attributes::text(&["xds", "node", name]).filter(|value| !value.is_empty());
-    Resource {
-        service_name: settings
-            .service_name
-            .clone()
-            .or_else(|| node("cluster"))
-            .unwrap_or_else(|| "unknown_service".to_owned()),
+    let resource = Resource {
+        service_name: node("cluster").unwrap_or_else(|| "unknown_service".to_owned()),
         node_id: node("id").unwrap_or_default(),
         zone: attributes::text(&["xds", "node", "locality", "zone"]).unwrap_or_default(),
         ip: Node::metadata(&["INSTANCE_IPS"])
             .and_then(|addresses| addresses.split(',').next()?.trim().parse().ok()),
         kubernetes: Kubernetes::read(|name| Node::metadata(&[name])),
         istio: istio(),
-    }
+        attributes: Vec::new(),
+    };
+    resource.with_operators(settings, &wasi::variable)
 }
 
 /// Istio's standard tags with Istio's defaults, unless mesh configuration turns them off.

@@ -88,6 +88,11 @@ pub(super) fn start(id: u32, has_body: bool) {
     });
 }
 
+/// A request's trailers have come.
+pub(super) fn read_trailers(id: u32) {
+    with(|Contexts { requests, .. }| requests.get_mut(id).map(Request::read_trailers));
+}
+
 /// The headers of a request's response have come.
 pub(super) fn answer(id: u32) {
     with(|Contexts { requests, .. }| {

@@ -5,8 +5,8 @@ use super::attributes::text;
 use super::facts;
 use super::shared::Shared;
 use super::surroundings::Envoy;
-use crate::attributes::Recording;
-use crate::config::{AccessLog, TRACERESPONSE};
+use crate::attributes::{Recording, is_on};
+use crate::config::{AccessLog, TRACERESPONSE, TagSource};
 use crate::correlation::Ticket;
 use crate::pairs;
 use crate::propagation::{Edit, traceparent};
@@ -71,6 +71,19 @@ impl Request {
             self.answer = started.answer;
         }
         self.is_kept() || !self.answer.is_empty()
+    }
+
+    /// Its trailers are here, which nothing can read later.
+    pub(super) fn read_trailers(&mut self) {
+        let tracer = self.shared.tracer.borrow();
+        if let Some(recording) = &mut self.recording
+            && tracer.asks()
+        {
+            tracer.ask(recording, &|tag| {
+                let is_trailer = tag.source == TagSource::RequestTrailer;
+                is_trailer.then(|| abi::header(Map::RequestTrailers, &tag.key))?
+            });
+        }
     }
 
     /// The headers of its response are here; whether its end is of interest. What an upstream says of
@@ -158,9 +171,22 @@ fn apply(edit: &Edit) {
     }
 }
 
-fn finish(shared: &Shared, recording: Recording, has_body: bool) {
+fn finish(shared: &Shared, mut recording: Recording, has_body: bool) {
     let mut tracer = shared.tracer.borrow_mut();
     let facts = facts::read(shared.expressions, &mut tracer, &recording, has_body);
+    if tracer.asks() {
+        tracer.ask(&mut recording, &|tag| match tag.source {
+            TagSource::ResponseHeader
+            | TagSource::ResponseTrailer
+            | TagSource::Metadata
+            | TagSource::Attribute
+                if is_on(tag, facts.kind) =>
+            {
+                abi::property(&tag.key)
+            }
+            _ => None,
+        });
+    }
     tracer.finish(recording, facts);
     let due = tracer.exporter.is_due();
     drop(tracer);

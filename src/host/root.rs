@@ -211,7 +211,13 @@ fn tracer(settings: &Settings, resource: Resource) -> Tracer {
         seed[..8].copy_from_slice(&abi::now().to_le_bytes());
         seed
     });
-    Tracer::new(settings, resource, seed, wasi::variable)
+    let tracer = Tracer::new(settings, resource, seed, wasi::variable);
+    if tracer.lacks_key() {
+        let line = "meshspan: no key for tags of mode hash, which are left out: neither hashKey nor \
+                    MESHSPAN_HASH_KEY in the environment of the VM";
+        abi::log(Level::Warn, line);
+    }
+    tracer
 }
 
 impl Collector {

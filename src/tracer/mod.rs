@@ -2,7 +2,8 @@
 //! a span in the queue. Tests drive it natively, the module drives it in Envoy.
 
 use crate::attributes::{
-    CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames, name_ahead,
+    Asked, CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames,
+    name_ahead,
 };
 use crate::config::{
     At, Attribute, Protocol, Response, Settings, Strategy, UntrustedContext, UntrustedSampling,
@@ -94,13 +95,17 @@ impl Tracer {
         let Settings { queue, batch, export, .. } = *settings;
         let exporter = Exporter::new(encoder, queue, batch, export, ids.span_id().value());
         let redaction = Redaction::new(settings);
+        let mut tags = CustomTags::new(settings, &redaction, &environment);
+        if settings.collector.protocol == Protocol::Zipkin {
+            tags = tags.with_constants(&resource.attributes);
+        }
         let answered = Answered::new(&settings.response, &resource);
         Self {
             propagator: Propagator::new(settings.extract.clone(), settings.inject.clone()),
             sampler: Sampler::new(settings.sampling.clone()),
             guard: Guard::new(settings.trust.clone(), &resource.node_id),
             ids,
-            tags: CustomTags::new(&settings.custom_tags, &redaction, environment),
+            tags,
             redaction,
             resource,
             names: ServiceNames::default(),
@@ -357,6 +362,21 @@ impl Tracer {
     /// From now on the word of a server of remote sampling counts for new traces.
     pub fn follow(&mut self, strategy: Strategy) {
         self.sampler.follow(strategy);
+    }
+
+    /// Whether tags are to be hashed, and there is no key: they are left out.
+    pub fn lacks_key(&self) -> bool {
+        self.tags.lack_key()
+    }
+
+    /// Whether tags are to be asked for at a request's end.
+    pub fn asks(&self) -> bool {
+        self.tags.asks()
+    }
+
+    /// Takes the values of tags for which `ask` has one.
+    pub fn ask(&self, recording: &mut Recording, ask: Asked) {
+        recording.ask(&self.tags, &self.redaction, ask);
     }
 
     /// Ends a sampled request.

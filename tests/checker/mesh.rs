@@ -227,6 +227,8 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "trust.from spiffe://* default",
             "trust.ratePerSecond 100 default",
             "trust.burst 50 default",
+            "hashKey none default",
+            "resource none default",
             "query redact default",
             "pathRedact none default",
             "maskPatterns email, card default",

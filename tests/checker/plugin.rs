@@ -22,7 +22,7 @@ fn what_the_module_refuses_is_told_with_its_line_all_of_it() {
             "customTags:\n  a:\n    literal:\n      value: yes\n  b: {}\n",
             &[
                 "4: error: customTags.a.literal.value: true is not a string",
-                "5: error: customTags.b: no source; allowed: exactly one of literal, header, environment",
+                "5: error: customTags.b: no source; allowed: exactly one of literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute",
             ],
         ),
         (

@@ -16,10 +16,10 @@ from mesh.single import SingleProxy
 
 BYTES_TYPE = "type.googleapis.com/google.protobuf.BytesValue"
 KEYS = (
-    "serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, "
-    "response, propagation, collector, queue, batch, export, correlation"
+    "serviceName, sampling, trust, customTags, maxTagLength, hashKey, resource, query, pathRedact, maskPatterns, clientAddress, "
+    "accessLog, response, propagation, collector, queue, batch, export, correlation"
 )
-TAG_SOURCES = "exactly one of literal, header, environment"
+TAG_SOURCES = "exactly one of literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute"
 ISTIO = {"ISTIO_VERSION": "1.30.3"}
 
 # What is given, and what the one line says of it.

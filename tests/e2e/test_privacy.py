@@ -198,6 +198,6 @@ def test_a_secret_header_is_a_tag_only_where_the_tag_says_so(proxy: Proxies) -> 
     assert "a" not in other.span()["tags"]
     line = (
         'mesh configuration: PROXY_CONFIG.tracing.customTags.a.header.name: "Authorization" lets people in; '
-        "allowed: another header, or allowSensitive: true beside it; ignored"
+        "allowed: another one, or allowSensitive: true beside it; ignored"
     )
     assert line in other.log()

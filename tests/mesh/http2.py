@@ -121,14 +121,18 @@ def http2_request(
     body: bytes = b"",
     host: Text = "dockebi-storage.demo.svc.cluster.local:8080",
     timeout: float = 10.0,
+    trailers: Iterable[tuple[Text, Text]] = (),
 ) -> Response:
     """Send one HTTP/2 request over a connection of its own; a reset raises ConnectionEnded."""
     connection = h2.connection.H2Connection(_config(client_side=True))
     connection.initiate_connection()
     head = [(":method", method), (":scheme", "http"), (":authority", host), (":path", path), *headers]
-    connection.send_headers(1, _pairs(head), end_stream=not body)
+    connection.send_headers(1, _pairs(head), end_stream=not body and not trailers)
     for start in range(0, len(body), _FRAME):
-        connection.send_data(1, body[start : start + _FRAME], end_stream=start + _FRAME >= len(body))
+        is_last = start + _FRAME >= len(body) and not trailers
+        connection.send_data(1, body[start : start + _FRAME], end_stream=is_last)
+    if trailers:
+        connection.send_headers(1, _pairs(trailers), end_stream=True)
     response = Response(0)
     with socket.create_connection(("127.0.0.1", port), timeout) as client:
         client.sendall(connection.data_to_send())

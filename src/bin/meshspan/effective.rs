@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use meshspan::config::{
-    AccessLog, At, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode, Format,
-    MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, RemoteSampling, Rule,
-    SAMPLING_KEYS, Sampling, Settings, TagSource, UntrustedContext, UntrustedSampling, name_of,
-    settings,
+    AccessLog, At, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode,
+    CustomTag, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, RemoteSampling,
+    Rule, SAMPLING_KEYS, Sampling, Settings, TagMode, TagOn, TagSource, UntrustedContext,
+    UntrustedSampling, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -28,9 +28,9 @@ pub fn of(plugin: &Plugin, mesh: Option<&Mesh>) -> Option<Effective> {
     for (path, value) in sampling(&settings.sampling) {
         add(path, value, origin.sampling(path));
     }
-    for tag in &settings.custom_tags {
-        let from = origin.tag(&tag.name);
-        add(&format!("customTags.{}", tag.name), source(&tag.source), from);
+    for one in &settings.custom_tags {
+        let from = origin.tag(&one.name);
+        add(&format!("customTags.{}", one.name), tag(one), from);
     }
     let length = origin.of(&[MAX_TAG_LENGTH_KEYS], "");
     add("maxTagLength", settings.max_tag_length.to_string(), length);
@@ -95,6 +95,17 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("trust.from", list(trust.from.iter().map(|peer| shown(peer)))),
         ("trust.ratePerSecond", trust.ceiling.per_second.to_string()),
         ("trust.burst", trust.ceiling.burst.to_string()),
+        // A secret, which is not shown.
+        ("hashKey", if settings.hash_key.is_some() { "given" } else { "none" }.to_owned()),
+        (
+            "resource",
+            list(
+                settings
+                    .resource
+                    .iter()
+                    .map(|(name, value)| format!("{}={}", shown(name), shown(value))),
+            ),
+        ),
         ("query", query(&privacy.query)),
         ("pathRedact", list(privacy.path_redact.iter())),
         ("maskPatterns", list(masked)),
@@ -188,18 +199,32 @@ impl Origin<'_> {
     }
 }
 
-fn source(source: &TagSource) -> String {
-    let or = |default: &Option<String>| match default {
-        Some(text) => format!(", else \"{}\"", shown(text)),
-        None => String::new(),
+fn tag(tag: &CustomTag) -> String {
+    let key = tag.key.replace('\0', ".");
+    let mut text = match tag.source {
+        TagSource::Literal => format!("\"{}\"", shown(&key)),
+        TagSource::Environment => format!("environment {}", shown(&key)),
+        TagSource::Header => format!("header {}", shown(&key)),
+        TagSource::Cookie => format!("cookie {}", shown(&key)),
+        TagSource::QueryParameter => format!("query parameter {}", shown(&key)),
+        TagSource::PathSegment => format!("path segment {}", shown(&key)),
+        TagSource::Baggage => format!("baggage {}", shown(&key)),
+        TagSource::RequestTrailer => format!("request trailer {}", shown(&key)),
+        _ => format!("attribute {}", shown(&key)),
     };
-    match source {
-        TagSource::Literal(text) => format!("\"{}\"", shown(text)),
-        TagSource::Header { name, default } => format!("header {}{}", shown(name), or(default)),
-        TagSource::Environment { name, default } => {
-            format!("environment {}{}", shown(name), or(default))
-        }
+    if let Some(default) = &tag.default {
+        text += &format!(", else \"{}\"", shown(default));
     }
+    if tag.mode != TagMode::Plain {
+        text += &format!(", {}", name_of(&TagMode::NAMED, &tag.mode));
+    }
+    if tag.on != TagOn::Both {
+        text += &format!(", {}", name_of(&TagOn::NAMED, &tag.on));
+    }
+    if let Some(length) = tag.max_length {
+        text += &format!(", at most {length} bytes");
+    }
+    text
 }
 
 fn query(query: &Query) -> String {

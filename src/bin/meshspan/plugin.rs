@@ -1,6 +1,6 @@
 //! WasmPlugin and TrafficExtension: what puts the filter into proxies.
 
-use meshspan::config::{CUSTOM_TAGS_KEYS, Collector, MeshConfig, Protocol, TagSource};
+use meshspan::config::{CUSTOM_TAGS_KEYS, Collector, CustomTag, MeshConfig, Protocol, TagSource};
 
 use crate::configuration::{self, Given};
 use crate::istio_types::{Reader, Walk, brief, join};
@@ -245,7 +245,7 @@ impl Plugin {
             self.warn(&["batch", "maxSpans"], message, report);
         }
         for tag in &settings.custom_tags {
-            if let Some(message) = self.without_variable(&tag.source) {
+            if let Some(message) = self.without_variable(tag) {
                 let given = |key: &&&str| self.given.node.member(key).is_some();
                 let key = CUSTOM_TAGS_KEYS.iter().find(given).copied();
                 self.warn(&[key.unwrap_or("customTags"), &tag.name], message, report);
@@ -254,7 +254,7 @@ impl Plugin {
         let Some(mesh) = mesh else { return };
         let own = |name: &str| settings.custom_tags.iter().any(|tag| tag.name == name);
         for tag in mesh.config.custom_tags.iter().filter(|tag| !own(&tag.name)) {
-            if let Some(message) = self.without_variable(&tag.source) {
+            if let Some(message) = self.without_variable(tag) {
                 let keys = ["defaultConfig", "tracing", "customTags", &tag.name];
                 let line = mesh.node.at(&keys).map_or(mesh.line, |member| member.line);
                 let place = Place { file: mesh.file.clone(), line };
@@ -299,14 +299,13 @@ impl Plugin {
     }
 
     /// What becomes of a tag whose variable the VM is not given: it does not see the proxy's.
-    fn without_variable(&self, source: &TagSource) -> Option<String> {
-        let TagSource::Environment { name, default } = source else {
-            return None;
-        };
-        if self.environment.as_ref().is_none_or(|variables| variables.contains(name)) {
+    fn without_variable(&self, tag: &CustomTag) -> Option<String> {
+        let name = &tag.key;
+        let has_it = |variables: &Vec<String>| variables.contains(name);
+        if tag.source != TagSource::Environment || self.environment.as_ref().is_none_or(has_it) {
             return None;
         }
-        let result = match default {
+        let result = match tag.default {
             Some(_) => "the tag always has its default",
             None => "there will be no such tag",
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::{
     AccessLog, BatchLimits, Collector, Compression, Correlation, CorrelationMode, ExportLimits,
-    Format, Overflow, Protocol, QueueLimits,
+    Format, Overflow, Protocol, QueueLimits, TagMode, TagOn,
 };
 
 #[test]
@@ -188,4 +188,64 @@ fn a_batch_is_never_larger_than_the_queue() {
     ] {
         assert_eq!(settings_of(json).batch.max_spans, spans, "{json}");
     }
+}
+
+#[test]
+fn every_source_and_word_of_a_tag_is_read() {
+    let of = |json: &str| {
+        let mut tags =
+            settings_of(&format!(r#"{{"customTags": {{"t": {{{json}}}}}}}"#)).custom_tags;
+        tags.remove(0)
+    };
+    let path = "metadata\0filter_metadata\0a.b\0c";
+    for (json, source, key) in [
+        (r#""cookie": {"name": "Theme"}"#, TagSource::Cookie, "Theme"),
+        (r#""queryParameter": {"name": "page"}"#, TagSource::QueryParameter, "page"),
+        (r#""pathSegment": {"template": "/users/{id}"}"#, TagSource::PathSegment, "/users/{id}"),
+        (r#""baggage": {"name": "tenant"}"#, TagSource::Baggage, "tenant"),
+        (r#""requestTrailer": {"name": "X-A"}"#, TagSource::RequestTrailer, "x-a"),
+        (
+            r#""responseHeader": {"name": "X-A"}"#,
+            TagSource::ResponseHeader,
+            "response\0headers\0x-a",
+        ),
+        (
+            r#""responseTrailer": {"name": "X-A"}"#,
+            TagSource::ResponseTrailer,
+            "response\0trailers\0x-a",
+        ),
+        (r#""metadata": {"kind": "dynamic", "path": ["a.b", "c"]}"#, TagSource::Metadata, path),
+        (
+            r#""metadata": {"kind": "route", "path": ["a"]}"#,
+            TagSource::Metadata,
+            "xds\0route_metadata\0filter_metadata\0a",
+        ),
+        (
+            r#""metadata": {"kind": "cluster", "path": ["a"]}"#,
+            TagSource::Metadata,
+            "xds\0cluster_metadata\0filter_metadata\0a",
+        ),
+        (
+            r#""metadata": {"kind": "host", "path": ["a"]}"#,
+            TagSource::Metadata,
+            "xds\0upstream_host_metadata\0filter_metadata\0a",
+        ),
+        (
+            r#""attribute": {"name": "connection.tls_version"}"#,
+            TagSource::Attribute,
+            "connection\0tls_version",
+        ),
+    ] {
+        assert_eq!(of(json), tag("t", source, key, None), "{json}");
+        let with_default = json.replace('}', r#", "defaultValue": "-"}"#);
+        let with_default = with_default.replacen(r#"{id, "defaultValue": "-"}"#, "{id}", 1);
+        assert_eq!(of(&with_default), tag("t", source, key, Some("-")), "{with_default}");
+    }
+    let whole = of(r#""header": {"name": "a"}, "mode": "hash", "on": "inbound", "maxLength": 9"#);
+    assert_eq!((whole.mode, whole.on, whole.max_length), (TagMode::Hash, TagOn::Inbound, Some(9)));
+    let settings =
+        settings_of(r#"{"hashKey": "0123456789abcdef", "resource": {"b": "1", "a": "2"}}"#);
+    assert_eq!(settings.hash_key.as_deref(), Some("0123456789abcdef"));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(settings.resource, [pair("b", "1"), pair("a", "2")]);
 }

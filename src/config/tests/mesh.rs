@@ -211,12 +211,12 @@ fn a_bad_tag_is_reported_and_the_others_are_kept() {
     assert_eq!(mesh.custom_tags, [literal("good", "v")]);
     let expected = [
         "a: \"text\" is not an object",
-        "b: no source; allowed: exactly one of literal, header, environment",
+        "b: no source; allowed: exactly one of literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute",
         "c.header.name: missing; allowed: the name of a header",
         "d.header.name: \"\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{0}\\u{1c}@\" is not the name of a header",
-        "e.formatter: unknown key; allowed: literal, header, environment, allowSensitive",
+        "e.formatter: unknown key; allowed: literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute, allowSensitive, mode, on, maxLength",
         "f.literal: \"prod\" is not an object",
-        "g.header.name: \"Cookie\" lets people in; allowed: another header, or allowSensitive: true beside it",
+        "g.header.name: \"Cookie\" lets people in; allowed: another one, or allowSensitive: true beside it",
     ];
     assert_eq!(errors, expected.map(|line| format!("PROXY_CONFIG.tracing.customTags.{line}")));
 }

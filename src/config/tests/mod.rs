@@ -34,19 +34,19 @@ fn refusal(json: &[u8]) -> String {
 }
 
 fn literal(name: &str, value: &str) -> CustomTag {
-    CustomTag { name: name.to_owned(), source: TagSource::Literal(value.to_owned()) }
+    CustomTag { default: None, ..CustomTag::literal(name, value) }
 }
 
 fn header(name: &str, header: &str, default: Option<&str>) -> CustomTag {
-    let default = default.map(str::to_owned);
-    let source = TagSource::Header { name: header.to_owned(), default };
-    CustomTag { name: name.to_owned(), source }
+    tag(name, TagSource::Header, header, default)
 }
 
 fn environment(name: &str, variable: &str, default: Option<&str>) -> CustomTag {
-    let default = default.map(str::to_owned);
-    let source = TagSource::Environment { name: variable.to_owned(), default };
-    CustomTag { name: name.to_owned(), source }
+    tag(name, TagSource::Environment, variable, default)
+}
+
+fn tag(name: &str, source: TagSource, key: &str, default: Option<&str>) -> CustomTag {
+    CustomTag { source, default: default.map(str::to_owned), ..CustomTag::literal(name, key) }
 }
 
 /// That each configuration is refused with its line.

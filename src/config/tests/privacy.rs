@@ -110,7 +110,7 @@ fn a_tag_of_a_header_that_lets_people_in_has_to_say_so() {
         };
         for more in ["", r#", "allowSensitive": false"#] {
             let expected = format!(
-                "customTags.a.header.name: \"{name}\" lets people in; allowed: another header, or \
+                "customTags.a.header.name: \"{name}\" lets people in; allowed: another one, or \
                  allowSensitive: true beside it"
             );
             assert_eq!(refusal(tag(more).as_bytes()), expected);

@@ -52,12 +52,12 @@ fn unknown_keys_are_refused_wherever_they_stand() {
     check(&[
         (
             r#"{"custmTags": {}}"#,
-            "custmTags: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, \
+            "custmTags: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, hashKey, resource, \
              query, pathRedact, maskPatterns, clientAddress, accessLog, response, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, query, pathRedact, maskPatterns, clientAddress, accessLog, response, propagation, collector, queue, batch, export, correlation",
+            "service_name: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, hashKey, resource, query, pathRedact, maskPatterns, clientAddress, accessLog, response, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,
@@ -75,7 +75,7 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         ),
         (
             r#"{"customTags": {"a": {"formatter": {}}}}"#,
-            "customTags.a.formatter: unknown key; allowed: literal, header, environment, allowSensitive",
+            "customTags.a.formatter: unknown key; allowed: literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute, allowSensitive, mode, on, maxLength",
         ),
         (
             r#"{"customTags": {"a": {"header": {"name": "h", "default": "d"}}}}"#,
@@ -219,11 +219,11 @@ fn a_custom_tag_has_one_source_with_a_name_or_value() {
     check(&[
         (
             r#"{"customTags": {"a": {}}}"#,
-            "customTags.a: no source; allowed: exactly one of literal, header, environment",
+            "customTags.a: no source; allowed: exactly one of literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute",
         ),
         (
             r#"{"customTags": {"a": {"literal": {"value": "v"}, "header": {"name": "h"}}}}"#,
-            "customTags.a: more than one source; allowed: exactly one of literal, header, environment",
+            "customTags.a: more than one source; allowed: exactly one of literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute",
         ),
         (
             r#"{"customTags": {"a": {"literal": {}}}}"#,
@@ -300,4 +300,121 @@ fn formats_are_known_and_not_repeated_and_one_is_injected() {
         ),
         (r#"{"propagation": {"inject": [null]}}"#, "propagation.inject[0]: null is not a string"),
     ]);
+}
+
+#[test]
+fn a_tags_source_says_what_it_is_asked_for() {
+    let tag = |tag: &str| format!(r#"{{"customTags": {{"a": {{{tag}}}}}}}"#);
+    for (source, line) in [
+        (
+            r#""cookie": {"name": "a=b"}"#,
+            "cookie.name: \"a=b\" is not a name without =, &, ; and ,",
+        ),
+        (
+            r#""queryParameter": {"name": "a b"}"#,
+            "queryParameter.name: \"a b\" is not a string of visible ASCII characters",
+        ),
+        (r#""baggage": {}"#, "baggage.name: missing; allowed: a name without =, &, ; and ,"),
+        (
+            r#""pathSegment": {"template": "/users"}"#,
+            "pathSegment.template: \"/users\" is not a path with one segment in braces, such as /users/{id}",
+        ),
+        (
+            r#""pathSegment": {"template": "/{a}/{b}"}"#,
+            "pathSegment.template: \"/{a}/{b}\" is not a path with one segment in braces, such as /users/{id}",
+        ),
+        (
+            r#""pathSegment": {"template": "users/{id}"}"#,
+            "pathSegment.template: \"users/{id}\" is not a path with one segment in braces, such as /users/{id}",
+        ),
+        (
+            r#""responseHeader": {"name": "a b"}"#,
+            "responseHeader.name: \"a b\" is not the name of a header",
+        ),
+        (
+            r#""metadata": {"path": ["a"]}"#,
+            "metadata.kind: missing; allowed: one of dynamic, route, cluster, host",
+        ),
+        (
+            r#""metadata": {"kind": "request", "path": ["a"]}"#,
+            "metadata.kind: \"request\" is not one of dynamic, route, cluster, host",
+        ),
+        (r#""metadata": {"kind": "route"}"#, "metadata.path: missing; allowed: a list of keys"),
+        (
+            r#""metadata": {"kind": "route", "path": []}"#,
+            "metadata.path: [] is not an array of 1 to 16 entries",
+        ),
+        (r#""metadata": {"kind": "route", "path": [1]}"#, "metadata.path[0]: 1 is not a string"),
+        (r#""attribute": {"name": ""}"#, "attribute.name: \"\" is not a string of 1 to 128 bytes"),
+        (
+            r#""attribute": {"name": "request.id", "value": 1}"#,
+            "attribute.value: unknown key; allowed: name, defaultValue",
+        ),
+        (
+            r#""header": {"name": "a"}, "mode": "secret""#,
+            "mode: \"secret\" is not one of plain, hash, mask",
+        ),
+        (
+            r#""header": {"name": "a"}, "on": "server""#,
+            "on: \"server\" is not one of both, inbound, outbound",
+        ),
+        (
+            r#""header": {"name": "a"}, "maxLength": 0"#,
+            "maxLength: 0 is not a whole number from 1 to 65536",
+        ),
+    ] {
+        assert_eq!(refusal(tag(source).as_bytes()), format!("customTags.a.{line}"), "{source}");
+    }
+    for constant in [r#""literal": {"value": "v"}"#, r#""environment": {"name": "V"}"#] {
+        let line = "customTags.a: mode of what no request says; allowed: a source in the request";
+        assert_eq!(refusal(tag(&format!(r#"{constant}, "mode": "hash""#)).as_bytes()), line);
+    }
+    check(&[
+        (r#"{"hashKey": "short"}"#, "hashKey: its value is not a string of 16 to 64 bytes"),
+        (
+            r#"{"resource": {"": "v"}}"#,
+            "resource.\"\": a name of no length or too long; allowed: 1 to 128 bytes",
+        ),
+        (r#"{"resource": {"a": 1}}"#, "resource.a: 1 is not a string"),
+        (r#"{"resource": {"a": ""}}"#, "resource.a: \"\" is not a string of 1 to 1024 bytes"),
+    ]);
+}
+
+#[test]
+fn what_lets_people_in_is_refused_as_a_tag_wherever_it_is() {
+    for (source, shown) in [
+        (r#""cookie": {"name": "sid"}"#, "cookie.name: \"sid\""),
+        (r#""cookie": {"name": "PHPSESSID"}"#, "cookie.name: \"PHPSESSID\""),
+        (r#""queryParameter": {"name": "access_token"}"#, "queryParameter.name: \"access_token\""),
+        (r#""baggage": {"name": "password"}"#, "baggage.name: \"password\""),
+        (r#""requestTrailer": {"name": "x-secret"}"#, "requestTrailer.name: \"x-secret\""),
+        (r#""responseHeader": {"name": "set-cookie"}"#, "responseHeader.name: \"set-cookie\""),
+        (r#""responseTrailer": {"name": "x-jwt"}"#, "responseTrailer.name: \"x-jwt\""),
+        (
+            r#""attribute": {"name": "request.headers.Authorization"}"#,
+            "attribute.name: \"request.headers.Authorization\"",
+        ),
+        (r#""attribute": {"name": "request.query"}"#, "attribute.name: \"request.query\""),
+    ] {
+        let config = format!(r#"{{"customTags": {{"a": {{{source}}}}}}}"#);
+        let line = format!(
+            "customTags.a.{shown} lets people in; allowed: another one, or allowSensitive: true beside it"
+        );
+        assert_eq!(refusal(config.as_bytes()), line);
+        let allowed = config.replace("}}}", r#"}, "allowSensitive": true}}"#);
+        assert_eq!(settings_of(&allowed).custom_tags.len(), 1, "{allowed}");
+    }
+    // Of metadata it is the last key that counts, which is beyond schemas.
+    let metadata = |keys: &str| {
+        format!(
+            r#"{{"customTags": {{"a": {{"metadata": {{"kind": "dynamic", "path": [{keys}]}}}}}}}}"#
+        )
+    };
+    assert_eq!(
+        settings_of(&metadata(r#""envoy.filters.http.jwt_authn", "payload", "sub""#))
+            .custom_tags
+            .len(),
+        1
+    );
+    assert!(PluginConfig::parse(metadata(r#""a", "token""#).as_bytes()).is_err());
 }

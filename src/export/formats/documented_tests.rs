@@ -31,6 +31,7 @@ fn resource() -> Resource {
             namespace: text(),
             cluster_id: text(),
         }),
+        attributes: Vec::new(),
     }
 }
 

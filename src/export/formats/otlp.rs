@@ -13,7 +13,7 @@ use super::buffer::Buffer;
 use super::protobuf::{Message, delimited_size};
 use super::semantic_conventions as conventions;
 use crate::attributes::Resource;
-use crate::trace::{Link, Span, SpanKind};
+use crate::trace::{Link, Span, SpanKind, Tag};
 
 /// The numbers of the fields, by message.
 mod field {
@@ -85,20 +85,21 @@ pub struct Otlp {
 impl Otlp {
     /// An encoder of this proxy's spans.
     pub fn new(resource: &Resource) -> Self {
-        let mut attributes = Message::default();
-        conventions::resource(
-            resource,
-            &mut Attributes {
-                message: &mut attributes,
-                field: field::resource::ATTRIBUTES,
-                replaced: &[],
-            },
-        );
+        let mut message = Message::default();
+        let own: Vec<Tag> =
+            resource.attributes.iter().map(|(name, value)| (name.as_str(), value.into())).collect();
+        let mut attributes = Attributes {
+            message: &mut message,
+            field: field::resource::ATTRIBUTES,
+            replaced: &own,
+        };
+        conventions::resource(resource, &mut attributes);
+        attributes.custom(&own);
         let mut scope = Message::default();
         scope.bytes(field::scope::NAME, conventions::SDK_NAME.as_bytes());
         scope.bytes(field::scope::VERSION, conventions::VERSION.as_bytes());
         Self {
-            resource: nested(field::resource_spans::RESOURCE, &attributes),
+            resource: nested(field::resource_spans::RESOURCE, &message),
             scope: nested(field::scope_spans::SCOPE, &scope),
             message: Message::default(),
         }
