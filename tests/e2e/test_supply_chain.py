@@ -11,7 +11,7 @@ from mesh.config import MODULE, REPOSITORY
 from mesh.module import exports, imports
 
 # All that the module may ask of Envoy. Nothing here opens a file or a connection: what leaves it are
-# lines in Envoy's log, metrics, headers of the request, shared data, and requests to a cluster.
+# lines in Envoy's log, metrics, headers and filter state of the request, shared data, and requests to a cluster.
 HOSTCALLS = {
     "proxy_add_header_map_value",
     "proxy_call_foreign_function",
@@ -29,10 +29,12 @@ HOSTCALLS = {
     "proxy_record_metric",
     "proxy_remove_header_map_value",
     "proxy_replace_header_map_value",
+    "proxy_set_property",
     "proxy_set_shared_data",
     "proxy_set_tick_period_milliseconds",
 }
 WASI = {
+    "clock_time_get",
     "environ_get",
     "environ_sizes_get",
     "random_get",
@@ -51,6 +53,8 @@ EXPORTS = {
     "proxy_on_log",
     "proxy_on_memory_allocate",
     "proxy_on_request_headers",
+    "proxy_on_request_trailers",
+    "proxy_on_response_headers",
     "proxy_on_tick",
 }
 
