@@ -34,7 +34,8 @@ fn main() {
         });
         let known: Vec<_> = known.map(|(name, value)| (latin1(name), latin1(value))).collect();
         let tags = started.recording.map(|recording| {
-            request::finish(&mut tracer, recording, &[]);
+            let facts = request::facts(&mut tracer, &[]);
+            tracer.finish(recording, facts);
             let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
             serde_json::from_slice::<Value>(&body).unwrap()[0]["tags"].clone()
         });

@@ -1,7 +1,7 @@
 //! A request as Envoy would drive it: its headers changed, and the facts of its end.
 
 use super::lines::{Header, value};
-use meshspan::attributes::{Facts, Naming, Recording};
+use meshspan::attributes::{Facts, Naming};
 use meshspan::config::Attribute;
 use meshspan::propagation::Edit;
 use meshspan::sampling::Surroundings;
@@ -38,8 +38,23 @@ pub fn apply(came_in: &[(&[u8], &[u8])], edits: &[Edit]) -> Lines {
     lines
 }
 
-/// Ends a request with the facts that lines of these names say: `fact-status: 503`.
-pub fn finish(tracer: &mut Tracer, recording: Recording, lines: &[Header]) {
+/// A request from its start to its end, with the facts that lines of these names say: `fact-status:
+/// 503`. Whether there is a span of it.
+pub fn run(tracer: &mut Tracer, lines: &[Header]) -> bool {
+    let started = tracer.start(lines, &Route(lines));
+    let facts = facts(tracer, lines);
+    let kept = started.unsampled.and_then(|unsampled| {
+        let became = apply(lines, &started.edits);
+        let became: Vec<Header> =
+            became.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+        tracer.keep(unsampled, &became, &facts, &Route(lines))
+    });
+    let recording = started.recording.or(kept);
+    recording.map(|recording| tracer.finish(recording, facts)).is_some()
+}
+
+/// The facts of a request's end.
+pub fn facts(tracer: &mut Tracer, lines: &[Header]) -> Facts {
     let text = |name| value(lines, name).and_then(|value| std::str::from_utf8(value).ok());
     let bytes = |name| value(lines, name).map(<[u8]>::to_vec);
     let number = |name| text(name).and_then(|text| text.parse().ok()).unwrap_or(0_u64);
@@ -48,7 +63,7 @@ pub fn finish(tracer: &mut Tracer, recording: Recording, lines: &[Header]) {
     let address = |name| text(name).and_then(|text| text.parse().ok());
     let cluster = text("fact-cluster");
     let service = tracer.service(cluster, &Route(lines));
-    let facts = Facts {
+    Facts {
         kind: if text("fact-client").is_some() { SpanKind::Client } else { SpanKind::Server },
         start_time: time("fact-start"),
         duration: time("fact-duration"),
@@ -64,8 +79,7 @@ pub fn finish(tracer: &mut Tracer, recording: Recording, lines: &[Header]) {
         upstream: address("fact-upstream"),
         grpc_status: bytes("fact-grpc-status"),
         grpc_message: bytes("fact-grpc-message"),
-    };
-    tracer.finish(recording, facts);
+    }
 }
 
 /// What Envoy knows besides, as lines that begin with `fact-`.

@@ -4,6 +4,19 @@ use super::Service;
 use crate::trace::SpanKind;
 use std::net::SocketAddr;
 
+/// gRPC statuses that are the server's fault, as Envoy's tracers see it: unknown, deadline
+/// exceeded, resource exhausted, unimplemented, internal, unavailable, data loss.
+pub const GRPC_ERRORS: [u32; 7] = [2, 4, 8, 12, 13, 14, 15];
+
+/// Response flags of an answer that began and broke off upstream: UT, UR, UC, DT, UPE.
+const BROKEN_OFF: u64 = 1 << 2 | 1 << 4 | 1 << 6 | 1 << 22 | 1 << 23;
+
+/// Response flags that are the client's doing: DC, DPE, DR.
+const OF_CLIENT: u64 = 1 << 14 | 1 << 18 | 1 << 28;
+
+/// The status of a connection that has become another protocol's.
+const UPGRADED: u16 = 101;
+
 /// Envoy's attributes of one finished request.
 /// <https://www.envoyproxy.io/docs/envoy/v1.40.0/intro/arch_overview/advanced/attributes>
 #[derive(Clone, Debug)]
@@ -40,3 +53,36 @@ pub struct Facts {
     /// `grpc-message` likewise.
     pub grpc_message: Option<Vec<u8>>,
 }
+
+impl Facts {
+    /// gRPC's status, if it is a number.
+    pub fn grpc_status_number(&self) -> Option<u32> {
+        core::str::from_utf8(self.grpc_status.as_deref()?).ok()?.parse().ok()
+    }
+
+    /// Whether gRPC's status says that the server failed.
+    pub fn is_grpc_error(&self) -> bool {
+        self.grpc_status_number().is_some_and(|status| GRPC_ERRORS.contains(&status))
+    }
+
+    /// Whether the request failed: 5xx, gRPC's statuses of that kind, an answer that broke off
+    /// upstream, or none, unless it is the client alone that left.
+    pub fn has_failed(&self) -> bool {
+        let has = |flags: u64| self.flags & flags != 0;
+        match self.status_code {
+            None => self.flags == 0 || has(!OF_CLIENT),
+            Some(UPGRADED) => false,
+            Some(code) => code >= 500 || self.is_grpc_error() || has(BROKEN_OFF),
+        }
+    }
+
+    /// How long somebody waited for it, in nanoseconds; nobody does for the end of an upgraded
+    /// connection.
+    pub fn waiting_time(&self) -> u64 {
+        if self.status_code == Some(UPGRADED) { 0 } else { self.duration }
+    }
+}
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;

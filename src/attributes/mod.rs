@@ -13,9 +13,9 @@ mod service;
 mod text;
 
 pub use custom_tags::{Asked, CustomTags, is_on};
-pub use facts::Facts;
+pub use facts::{Facts, GRPC_ERRORS};
 pub use kubernetes::{Kubernetes, Owner, OwnerKind};
-pub use recording::{Recording, name_ahead};
+pub use recording::{Recording, is_grpc_request, name_ahead};
 pub use redaction::Redaction;
 pub use resource::{Istio, Resource};
 pub use service::{MAX_AUTHORITY_NAMES, Naming, Service, ServiceNames};

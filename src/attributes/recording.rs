@@ -4,14 +4,10 @@ use super::custom_tags::{Asked, CustomTags, Values};
 use super::{Facts, Redaction, Resource, Service, ServiceNames, flags};
 use crate::sampling::{Reason, Verdict};
 use crate::trace::{
-    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanKind,
-    TraceContext, known_method,
+    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span,
+    SpanKind, TraceContext, known_method,
 };
 use std::net::SocketAddr;
-
-/// gRPC statuses that are the server's fault, as Envoy's tracers see it: unknown, deadline
-/// exceeded, resource exhausted, unimplemented, internal, unavailable, data loss.
-const GRPC_ERRORS: [u32; 7] = [2, 4, 8, 12, 13, 14, 15];
 
 /// What is kept of a sampled request until it ends.
 #[derive(Debug)]
@@ -21,6 +17,7 @@ pub struct Recording {
     trace_state: String,
     links: Vec<Link>,
     correlation: Option<String>,
+    kept: Option<Kept>,
     request: HttpRequest,
     values: Values,
 }
@@ -50,6 +47,7 @@ impl Recording {
             trace_state: String::new(),
             links: Vec::new(),
             correlation: None,
+            kept: None,
             request: HttpRequest {
                 method: word(own.method).unwrap_or_default(),
                 scheme: word(own.scheme).unwrap_or_default(),
@@ -80,6 +78,11 @@ impl Recording {
         Self { correlation, ..self }
     }
 
+    /// Why it is exported, where the trace is not sampled.
+    pub fn with_kept(self, kept: Kept) -> Self {
+        Self { kept: Some(kept), ..self }
+    }
+
     /// Whether the answer's `grpc-status` will be wanted.
     pub fn is_grpc(&self) -> bool {
         self.request.grpc.is_some()
@@ -105,9 +108,8 @@ impl Recording {
         tags: &'t CustomTags,
         redaction: &Redaction,
     ) -> Span<'t> {
-        let grpc_status = facts.grpc_status.as_deref().and_then(number);
-        let error = facts.status_code.is_none_or(|code| code >= 500)
-            || grpc_status.is_some_and(|status| GRPC_ERRORS.contains(&status));
+        let grpc_status = facts.grpc_status_number();
+        let error = facts.status_code.is_none_or(|code| code >= 500) || facts.is_grpc_error();
         let peer = facts.peer.and_then(|peer| redaction.client(peer));
         let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
         let method = self.request.known_method();
@@ -125,7 +127,7 @@ impl Recording {
             start_time: facts.start_time,
             duration: facts.duration,
             debug: self.verdict.decision == Decision::Debug,
-            sampling: Sampling { rule, threshold: self.verdict.threshold, counts },
+            sampling: Sampling { rule, threshold: self.verdict.threshold, counts, kept: self.kept },
             local: local(facts.kind, resource, facts.local),
             remote: match facts.kind {
                 SpanKind::Server => Endpoint::new("", peer),
@@ -199,15 +201,17 @@ impl<'h> OwnHeaders<'h> {
     }
 }
 
+/// Whether the request with these headers is gRPC's.
+pub fn is_grpc_request(headers: &[(&[u8], &[u8])]) -> bool {
+    let content_type = headers.iter().find(|(name, _)| *name == b"content-type");
+    content_type.is_some_and(|(_, value)| is_grpc(value))
+}
+
 /// `application/grpc`, alone or with a message format such as `+proto`.
 fn is_grpc(content_type: &[u8]) -> bool {
     content_type
         .strip_prefix(b"application/grpc")
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// The service; where nothing names one, the method, as OpenTelemetry's conventions say.

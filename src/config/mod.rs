@@ -49,7 +49,7 @@ pub use privacy::{ClientAddress, Privacy, Query};
 pub use remote::RemoteSampling;
 pub use response::{At, Response, TRACERESPONSE};
 pub use rule::Rule;
-pub use sampling::{Ceiling, Force, Sampling};
+pub use sampling::{Ceiling, Force, Keep, Sampling};
 #[cfg(not(target_arch = "wasm32"))]
 pub use schema::schema;
 pub use settings::{

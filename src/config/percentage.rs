@@ -14,7 +14,7 @@ impl Percentage {
     /// No trace.
     pub(super) const NONE: Self = Self(0.0);
 
-    /// Every trace.
+    /// Everything: 100 percent.
     pub(super) const ALL: Self = Self(100.0);
 
     /// What a value has to be, as messages say it.

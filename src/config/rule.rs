@@ -13,11 +13,11 @@ pub(super) const MAX_RULES: usize = 128;
 pub(super) const MAX_NAME: usize = 64;
 
 /// What `sampling.rule` says where no rule decided.
-pub(super) const RESERVED: [&str; 7] =
-    ["debug", "force", "parent", "percent", "probes", "rate", "remote"];
+pub(super) const RESERVED: [&str; 8] =
+    ["debug", "force", "keep", "parent", "percent", "probes", "rate", "remote"];
 
 /// What a name may be, with those in it.
-const FREE: &str = "a name that no other rule has, and none of debug, force, parent, percent, probes, rate, remote";
+const FREE: &str = "a name that no other rule has, and none of debug, force, keep, parent, percent, probes, rate, remote";
 
 /// Requests that match, and how many of their traces are sampled.
 #[derive(Clone, Debug, Default, PartialEq)]

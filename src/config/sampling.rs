@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::error::ConfigError;
 use super::field::{Field, Object};
@@ -28,6 +29,8 @@ pub struct Sampling {
     pub force: Option<Force>,
     /// The server whose word counts in the place of [`Self::percent`], once it has given it.
     pub remote: Option<RemoteSampling>,
+    /// Which requests of traces that are not sampled are exported all the same.
+    pub keep: Option<Keep>,
 }
 
 /// A header of a request, and the value that it has to have, byte by byte.
@@ -56,6 +59,19 @@ impl Ceiling {
     }
 }
 
+/// What a request that is not sampled has to be when it ends, so that its span is exported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keep {
+    /// One that failed.
+    pub errors: bool,
+    /// One that took longer, 1 ms to 1 h.
+    pub slower_than: Option<Duration>,
+    /// The share of traces of which such requests are kept.
+    pub percent: Percentage,
+    /// The ceiling on spans that are kept.
+    pub ceiling: Ceiling,
+}
+
 impl Default for Sampling {
     fn default() -> Self {
         Self {
@@ -66,6 +82,7 @@ impl Default for Sampling {
             drop_probes: true,
             force: None,
             remote: None,
+            keep: None,
         }
     }
 }
@@ -92,6 +109,7 @@ pub(super) fn read(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), C
     if let Some(field) = object.given(&["remote"])? {
         config.sampling.remote = Some(remote::read(&field)?);
     }
+    config.sampling.keep = object.take(&["keep"], keep)?;
     object.finish()
 }
 
@@ -106,6 +124,31 @@ fn force(field: &Field<'_>) -> Result<Force, ConfigError> {
     let value = object.need(&["value"], "a string", |value| value.text(1..=MAX_TEXT))?;
     object.finish()?;
     Ok(Force { header, value })
+}
+
+/// The ceiling on what is kept where none is said: of a mesh in which everything fails, enough to see why.
+const KEPT: Ceiling = Ceiling { per_second: 100.0, burst: 50.0 };
+
+fn keep(field: &Field<'_>) -> Result<Keep, ConfigError> {
+    let mut keep =
+        Keep { errors: false, slower_than: None, percent: Percentage::ALL, ceiling: KEPT };
+    let mut object = field.object()?;
+    if let Some(field) = object.given(&["errors"])? {
+        keep.errors = field.boolean()?;
+    }
+    if let Some(field) = object.given(&["slowerThan"])? {
+        let range = Duration::from_millis(1)..=Duration::from_mins(60);
+        keep.slower_than = Some(field.duration(range, "1ms to 60m")?);
+    }
+    if let Some(field) = object.given(&["percent"])? {
+        keep.percent = percent(&field)?;
+    }
+    keep.ceiling = ceiling(&mut object)?.unwrap_or(KEPT);
+    object.finish()?;
+    match keep.errors || keep.slower_than.is_some() {
+        true => Ok(keep),
+        false => Err(field.instead("keeps nothing", "errors: true, slowerThan, or both")),
+    }
 }
 
 /// How many traces a second there may be.

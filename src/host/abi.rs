@@ -15,6 +15,9 @@ use std::time::Duration;
 
 const OK: u32 = 0;
 
+/// There is a value, of a type that cannot be given.
+pub(super) const SERIALIZATION_FAILURE: u32 = 3;
+
 /// The ABI's numbers of the maps that are read or changed.
 #[derive(Clone, Copy)]
 #[repr(u32)]
@@ -214,20 +217,23 @@ pub(super) fn set_property(name: &str, value: &[u8]) {
     unsafe { import::proxy_set_property(name.as_ptr(), name.len(), value, size) };
 }
 
-/// What one of Envoy's own functions gives, which are no part of the ABI.
-pub(super) fn foreign_function(name: &str, argument: &[u8]) -> Option<Vec<u8>> {
+/// What one of Envoy's own functions gives, which are no part of the ABI; else why it gives nothing.
+pub(super) fn foreign_function(name: &str, argument: &[u8]) -> Result<Vec<u8>, u32> {
     let (argument, argument_size) = (argument.as_ptr(), argument.len());
+    let mut status = OK;
     // SAFETY: Envoy reads `name` and `argument` before it returns.
-    given(|data, size| unsafe {
-        import::proxy_call_foreign_function(
+    let value = given(|data, size| unsafe {
+        status = import::proxy_call_foreign_function(
             name.as_ptr(),
             name.len(),
             argument,
             argument_size,
             data,
             size,
-        )
-    })
+        );
+        status
+    });
+    value.ok_or(status)
 }
 
 /// At most `most` bytes of a buffer.

@@ -8,7 +8,7 @@ use crate::export;
 
 /// The body in gzip; nothing where Envoy cannot compress.
 pub(super) fn gzip(body: &[u8]) -> Option<Vec<u8>> {
-    export::gzip(body, |body| abi::foreign_function("compress", body))
+    export::gzip(body, |body| abi::foreign_function("compress", body).ok())
 }
 
 /// Whether bodies for this collector are to be compressed, and can be. Spans that arrive are worth

@@ -5,7 +5,7 @@ use super::root::{Ended, Root};
 use std::cell::RefCell;
 
 /// Of requests only those of which something is still to be said: their headers have not come, they
-/// are recorded, or their responses are to tell of their traces.
+/// are recorded, how they end is of account, or their responses are to tell of their traces.
 struct Contexts {
     roots: ById<Root>,
     requests: ById<Request>,

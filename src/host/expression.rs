@@ -16,13 +16,22 @@ pub(super) struct Expression {
 impl Expression {
     /// Has Envoy compile it; nothing where Envoy cannot. To be called in the root context.
     pub(super) fn compile(text: &str) -> Option<Self> {
-        let token = abi::foreign_function("expr_create", text.as_bytes())?;
+        let token = abi::foreign_function("expr_create", text.as_bytes()).ok()?;
         Some(Self { token: token.try_into().ok()? })
     }
 
     /// Its value for the request whose callback this is, for [`items`]; nothing if any attribute in
     /// it is absent.
     pub(super) fn evaluate(self) -> Option<Vec<u8>> {
+        self.value().ok()
+    }
+
+    /// Whether its value is null, which is known without a way back into the module.
+    pub(super) fn is_null(self) -> bool {
+        self.value() == Err(abi::SERIALIZATION_FAILURE)
+    }
+
+    fn value(self) -> Result<Vec<u8>, u32> {
         abi::foreign_function("expr_evaluate", &self.token)
     }
 }

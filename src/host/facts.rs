@@ -3,7 +3,8 @@
 use super::attributes::{bytes, text};
 use super::expression::{self, Expression};
 use super::surroundings::Envoy;
-use crate::attributes::{Facts, Naming, Recording};
+use crate::attributes::{Facts, Naming};
+use crate::config::Keep;
 use crate::trace::SpanKind;
 use crate::tracer::Tracer;
 use std::net::SocketAddr;
@@ -37,6 +38,36 @@ impl Expressions {
     }
 }
 
+/// Whether a request that is not sampled may have to be kept, by one hostcall: the healthy ones are
+/// most of them.
+#[derive(Clone, Copy)]
+pub(super) struct Suspicions {
+    of_http: Expression,
+    of_grpc: Expression,
+}
+
+impl Suspicions {
+    /// To be called in the root context; nothing where Envoy has no expressions.
+    pub(super) fn compile(keep: &Keep) -> Option<Self> {
+        let mut digits = itoa::Buffer::new();
+        let limit = keep.slower_than.map_or(0, |limit| limit.as_nanos() as u64);
+        let slow = ["||request.duration>duration('", digits.format(limit), "ns')"].concat();
+        let slow = if limit == 0 { "" } else { &slow };
+        // Of an answer that there is none of, the code is absent, and the flags say something.
+        let errors = if keep.errors { "response.code>=500||response.flags!=0" } else { "false" };
+        let of_grpc = if keep.errors { "||response.grpc_status!=0" } else { "" };
+        let expression =
+            |grpc: &str| Expression::compile(&[errors, grpc, slow, "?1:null"].concat());
+        Some(Self { of_http: expression("")?, of_grpc: expression(of_grpc)? })
+    }
+
+    /// Of the request whose callback this is; also where Envoy cannot say.
+    pub(super) fn suspects(self, is_grpc: bool) -> bool {
+        let expression = if is_grpc { self.of_grpc } else { self.of_http };
+        !expression.is_null()
+    }
+}
+
 /// Of a request that has a body.
 const SIZES: &str = ",request.total_size,request.headers_bytes";
 
@@ -63,7 +94,7 @@ fn list(of: impl Fn(&str, &str) -> String, sizes: &str) -> String {
 pub(super) fn read(
     expressions: Option<Expressions>,
     tracer: &mut Tracer,
-    recording: &Recording,
+    is_grpc: bool,
     has_body: bool,
 ) -> Facts {
     let at_once = expressions.and_then(|all| {
@@ -72,7 +103,7 @@ pub(super) fn read(
     });
     let attributes = at_once.unwrap_or_else(Attributes::singly);
     let service = tracer.service(attributes.cluster.as_deref(), &Envoy);
-    let grpc = |name| recording.is_grpc().then(|| grpc_field(name)).flatten();
+    let grpc = |name| is_grpc.then(|| grpc_field(name)).flatten();
     Facts {
         kind: attributes.kind,
         start_time: attributes.start_time,

@@ -5,12 +5,14 @@ use super::attributes::text;
 use super::facts;
 use super::shared::Shared;
 use super::surroundings::Envoy;
-use crate::attributes::{Recording, is_on};
+use crate::attributes::{Facts, Recording, is_on};
 use crate::config::{AccessLog, TRACERESPONSE, TagSource};
 use crate::correlation::Ticket;
 use crate::pairs;
 use crate::propagation::{Edit, traceparent};
-use crate::tracer::Started;
+use crate::trace::{Decision, TraceContext};
+use crate::tracer::{Started, Tracer, Unsampled};
+use std::cell::RefMut;
 use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
@@ -32,43 +34,53 @@ const TRACE_ID: Range<usize> = 3..35;
 
 pub(super) struct Request {
     shared: Rc<Shared>,
-    /// What is recorded of it; nothing before its headers reach us, which a filter before ours may
-    /// keep.
-    recording: Option<Box<Recording>>,
+    state: State,
     /// What its response says of the trace, until it has said so; or nothing.
     answer: Vec<u8>,
-    has_started: bool,
     has_body: bool,
     /// Of a request that others may be linked to.
     ticket: Option<Ticket>,
 }
 
-impl Request {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self {
-            shared,
-            recording: None,
-            answer: Vec::new(),
-            has_started: false,
-            has_body: true,
-            ticket: None,
+/// What is remembered of a request until it ends.
+enum State {
+    /// Nothing: its headers have not reached us, and a filter before ours may keep them.
+    Expected,
+    Recorded(Box<Recording>),
+    Unsampled(Box<Unsampled>),
+    /// Nothing is left to say of it.
+    Done,
+}
+
+impl State {
+    fn of(started: Started) -> Self {
+        match (started.recording, started.unsampled) {
+            (Some(recording), _) => Self::Recorded(Box::new(recording)),
+            (None, Some(unsampled)) => Self::Unsampled(Box::new(unsampled)),
+            (None, None) => Self::Done,
         }
     }
+}
 
-    /// Its headers are here; whether anything is left to be said of it, or its end is of interest.
+impl Request {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, state: State::Expected, answer: Vec::new(), has_body: true, ticket: None }
+    }
+
+    /// Its headers are here; whether anything is left to be said of it, or its end is of account.
     pub(super) fn start(&mut self, has_body: bool) -> bool {
-        self.has_started = true;
         self.has_body = has_body;
+        self.state = State::Done;
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
             let Shared { tracer, in_flight, .. } = &*self.shared;
-            let started = in_flight.start(&mut tracer.borrow_mut(), &headers, &mut self.ticket);
+            let mut started = in_flight.start(&mut tracer.borrow_mut(), &headers, &mut self.ticket);
             for edit in &started.edits {
                 apply(edit);
             }
             show(self.shared.access_log, &started);
-            self.recording = started.recording.map(Box::new);
-            self.answer = started.answer;
+            self.answer = mem::take(&mut started.answer);
+            self.state = State::of(started);
         }
         self.is_kept() || !self.answer.is_empty()
     }
@@ -76,7 +88,7 @@ impl Request {
     /// Its trailers are here, which nothing can read later.
     pub(super) fn read_trailers(&mut self) {
         let tracer = self.shared.tracer.borrow();
-        if let Some(recording) = &mut self.recording
+        if let State::Recorded(recording) = &mut self.state
             && tracer.asks()
         {
             tracer.ask(recording, &|tag| {
@@ -102,24 +114,24 @@ impl Request {
             }
         }
         // Where its own headers have not come yet, a filter before ours answers it.
-        self.is_kept() || !self.has_started
+        self.is_kept()
     }
 
     fn is_kept(&self) -> bool {
-        self.recording.is_some() || self.ticket.is_some()
+        !matches!(self.state, State::Done) || self.ticket.is_some()
     }
 
     /// It has ended.
     pub(super) fn finish(self) {
-        let Self { shared, recording, has_started, has_body, ticket, .. } = self;
+        let Self { shared, mut state, has_body, ticket, .. } = self;
         shared.in_flight.end(ticket);
-        let recording = match recording {
-            Some(recording) => Some(*recording),
-            None if has_started => None,
-            None => start_late(&shared),
-        };
-        if let Some(recording) = recording {
-            finish(&shared, recording, has_body);
+        if matches!(state, State::Expected) {
+            state = start_late(&shared).map_or(State::Done, State::of);
+        }
+        match state {
+            State::Recorded(recording) => finish(&shared, *recording, has_body),
+            State::Unsampled(unsampled) => keep(&shared, *unsampled, has_body),
+            State::Expected | State::Done => {}
         }
     }
 
@@ -132,7 +144,7 @@ impl Request {
 /// A request that ended before its headers reached us, because a filter before ours answered it
 /// (a rate limit, an authorization) or the client left meanwhile. It goes nowhere, so no header
 /// is changed.
-fn start_late(shared: &Shared) -> Option<Recording> {
+fn start_late(shared: &Shared) -> Option<Started> {
     let details = text(&["response", "code_details"]).unwrap_or_default();
     let bytes = abi::request_headers();
     let headers = pairs::parse(&bytes).filter(|headers| !headers.is_empty())?;
@@ -141,7 +153,7 @@ fn start_late(shared: &Shared) -> Option<Recording> {
     }
     let started = shared.tracer.borrow_mut().start(&headers, &Envoy);
     show(shared.access_log, &started);
-    started.recording
+    Some(started)
 }
 
 /// Has access logs show the ids that go on with a request.
@@ -152,11 +164,14 @@ fn show(access_log: AccessLog, started: &Started) {
         AccessLog::All => true,
     };
     if is_shown {
-        let text = traceparent(&started.context, started.decision);
-        for (name, place) in [("trace_id", TRACE_ID), ("span_id", 36..52), ("trace_flags", 53..55)]
-        {
-            abi::set_property(name, text.as_bytes().get(place).unwrap_or_default());
-        }
+        show_ids(&started.context, started.decision);
+    }
+}
+
+fn show_ids(context: &TraceContext, decision: Decision) {
+    let text = traceparent(context, decision);
+    for (name, place) in [("trace_id", TRACE_ID), ("span_id", 36..52), ("trace_flags", 53..55)] {
+        abi::set_property(name, text.as_bytes().get(place).unwrap_or_default());
     }
 }
 
@@ -171,9 +186,32 @@ fn apply(edit: &Edit) {
     }
 }
 
-fn finish(shared: &Shared, mut recording: Recording, has_body: bool) {
+fn finish(shared: &Shared, recording: Recording, has_body: bool) {
     let mut tracer = shared.tracer.borrow_mut();
-    let facts = facts::read(shared.expressions, &mut tracer, &recording, has_body);
+    let is_grpc = recording.is_grpc();
+    let facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
+    export(shared, tracer, recording, facts);
+}
+
+/// A request that is not sampled has ended. Its headers are read again, since few are kept.
+fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool) {
+    let Unsampled { context, is_grpc, .. } = unsampled;
+    if shared.suspicions.is_some_and(|it| !it.suspects(is_grpc)) {
+        return;
+    }
+    let bytes = abi::request_headers();
+    let headers = pairs::parse(&bytes).unwrap_or_default();
+    let mut tracer = shared.tracer.borrow_mut();
+    let facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
+    if let Some(recording) = tracer.keep(unsampled, &headers, &facts, &Envoy) {
+        if shared.access_log == AccessLog::Sampled {
+            show_ids(&context, Decision::Drop);
+        }
+        export(shared, tracer, recording, facts);
+    }
+}
+
+fn export(shared: &Shared, mut tracer: RefMut<Tracer>, mut recording: Recording, facts: Facts) {
     if tracer.asks() {
         tracer.ask(&mut recording, &|tag| match tag.source {
             TagSource::ResponseHeader

@@ -1,7 +1,7 @@
 //! What the requests of a root context share with it.
 
 use super::abi;
-use super::facts::Expressions;
+use super::facts::{Expressions, Suspicions};
 use super::in_flight::InFlight;
 use crate::config::{AccessLog, Response, Settings};
 use crate::tracer::Tracer;
@@ -16,6 +16,7 @@ const SOON: Duration = Duration::from_millis(1);
 pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
     pub(super) expressions: Option<Expressions>,
+    pub(super) suspicions: Option<Suspicions>,
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
     pub(super) in_flight: InFlight,
@@ -27,6 +28,7 @@ impl Shared {
         Self {
             tracer: RefCell::new(tracer),
             expressions: Expressions::compile(),
+            suspicions: settings.sampling.keep.as_ref().and_then(Suspicions::compile),
             access_log: settings.access_log,
             response: settings.response.clone(),
             in_flight: InFlight::new(settings.correlation.clone()),

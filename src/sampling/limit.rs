@@ -70,6 +70,11 @@ impl Limit {
         allows
     }
 
+    /// The ceiling of what is kept.
+    pub(super) fn of_kept(ceiling: Ceiling) -> Self {
+        Self { of: None, key: "meshspan.kept".to_owned(), ceiling, owed: Cell::new(0.0) }
+    }
+
     /// The bucket as it is now. One that nobody has written to, or not as we do, is full.
     #[inline(never)]
     pub(super) fn view(&self, envoy: &dyn Surroundings) -> View {

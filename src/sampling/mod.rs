@@ -1,6 +1,7 @@
 //! One decision for one request: what came in is kept, otherwise rules and the percentage decide.
 
 mod guard;
+mod keep;
 mod limit;
 mod probes;
 pub mod remote;
@@ -11,9 +12,10 @@ pub use guard::Guard;
 pub use request::Surroundings;
 
 use crate::config::{Ceiling, Percentage, Sampling, Strategy};
-use crate::trace::{Decision, Probability, Randomness, Threshold};
+use crate::trace::{Decision, Kept, Probability, Randomness, Threshold, TraceId};
 use std::rc::Rc;
 
+use keep::Keeper;
 use limit::Limit;
 use request::Request;
 use rules::Glance;
@@ -40,6 +42,7 @@ pub struct Sampler {
     glances: Vec<Glance>,
     /// The ceilings, of all new traces and of rules.
     limits: Vec<Limit>,
+    keeper: Option<Keeper>,
 }
 
 fn threshold(percent: Percentage) -> Threshold {
@@ -86,6 +89,8 @@ pub enum Reason {
     Percent,
     /// A server's word on all other new traces.
     Remote,
+    /// How the request ended: the trace is not sampled.
+    Keep,
 }
 
 impl Sampler {
@@ -103,7 +108,8 @@ impl Sampler {
             }
         }
         let least = threshold;
-        let sampler = Self { strategy: None, threshold, least, glances, limits, settings };
+        let keeper = settings.keep.as_ref().map(Keeper::new);
+        let sampler = Self { strategy: None, threshold, least, glances, limits, keeper, settings };
         Self { least: sampler.least(), ..sampler }
     }
 
@@ -235,6 +241,29 @@ impl Sampler {
         if self.strategy.is_some() { Reason::Remote } else { Reason::Percent }
     }
 
+    /// Whether a request of this trace may be exported for how it ends, though the trace is not sampled.
+    pub fn may_keep(&self, trace_id: TraceId) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.covers(trace_id))
+    }
+
+    /// Why to keep a request that has failed or not and took so many nanoseconds. Probes that no rule
+    /// matches are never kept.
+    pub fn reason_to_keep(
+        &self,
+        headers: &[(&[u8], &[u8])],
+        has_failed: bool,
+        duration: u64,
+        envoy: &dyn Surroundings,
+    ) -> Option<Kept> {
+        let kept = self.keeper.as_ref()?.reason(has_failed, duration)?;
+        (self.share(headers, envoy).0 != Reason::Probe).then_some(kept)
+    }
+
+    /// Whether the ceiling lets a request of this trace be kept, which is then counted.
+    pub fn has_room_to_keep(&self, trace_id: TraceId, envoy: &dyn Surroundings) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.has_room(trace_id, envoy))
+    }
+
     /// The value of the tag `sampling.rule`.
     pub fn name(&self, reason: Reason) -> &str {
         match reason {
@@ -248,6 +277,7 @@ impl Sampler {
             Reason::Ceiling => "rate",
             Reason::Percent => "percent",
             Reason::Remote => "remote",
+            Reason::Keep => "keep",
         }
     }
 }

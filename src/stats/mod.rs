@@ -50,13 +50,17 @@ pub enum Metric {
     RemoteSamplingRequests,
     /// Those that could not be made, or brought no strategy.
     RemoteSamplingFailures,
+    /// Spans of traces that are not sampled, among those handed to the queue.
+    SpansKept,
+    /// Such spans that a ceiling alone left out.
+    SpansKeptLimited,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -78,6 +82,8 @@ impl Metric {
         Self::CorrelationTableFull,
         Self::RemoteSamplingRequests,
         Self::RemoteSamplingFailures,
+        Self::SpansKept,
+        Self::SpansKeptLimited,
         Self::ConfigurationInvalid,
     ];
 
@@ -105,6 +111,8 @@ impl Metric {
             Self::CorrelationTableFull => "meshspan_correlation_table_full",
             Self::RemoteSamplingRequests => "meshspan_remote_sampling_requests",
             Self::RemoteSamplingFailures => "meshspan_remote_sampling_failures",
+            Self::SpansKept => "meshspan_spans_kept",
+            Self::SpansKeptLimited => "meshspan_spans_kept_limited",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

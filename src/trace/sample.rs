@@ -1,7 +1,7 @@
 //! Spans for the tests of other stations.
 
 use super::{
-    Endpoint, GrpcRequest, HttpRequest, HttpResponse, Link, Sampling, Span, SpanId, SpanKind,
+    Endpoint, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span, SpanId, SpanKind,
     Threshold, TraceFlags, TraceId,
 };
 
@@ -24,6 +24,7 @@ pub(crate) fn span(kind: SpanKind) -> Span<'static> {
             rule: "percent",
             threshold: Some(Threshold::new(1 << 55)),
             counts: false,
+            kept: None,
         },
         local: Endpoint { service_name: "a.b".to_owned(), ip: "10.0.0.1".parse().ok(), port: None },
         remote: Endpoint {
@@ -56,7 +57,7 @@ pub(crate) fn full() -> Span<'static> {
         flags: TraceFlags { random: true },
         trace_state: "a=1,b=2".to_owned(),
         correlation: Some("request_id".to_owned()),
-        sampling: Sampling { counts: true, ..base.sampling },
+        sampling: Sampling { counts: true, kept: Some(Kept::Slow), ..base.sampling },
         links: vec![link(0xabc, 0x1), link(u128::MAX, u64::MAX)],
         request: HttpRequest {
             user_agent: Some("ua".to_owned()),

@@ -125,6 +125,25 @@ pub struct Link {
 /// One recorded fact of the operator's choice: a name and a value within its cap.
 pub type Tag<'a> = (&'a str, Cow<'a, str>);
 
+/// Why a request was exported though its trace is not sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It failed.
+    Error,
+    /// It took long.
+    Slow,
+}
+
+impl Kept {
+    /// The value of `sampling.kept`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 /// How it came that the span is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sampling<'a> {
@@ -135,6 +154,8 @@ pub struct Sampling<'a> {
     /// `sampler.type` and `sampler.param` go along, by which Jaeger's adaptive sampling counts: it is
     /// the root of a trace on which its word decided.
     pub counts: bool,
+    /// `sampling.kept`, where the trace is not sampled.
+    pub kept: Option<Kept>,
 }
 
 /// A finished span.

@@ -3,7 +3,7 @@
 
 use crate::attributes::{
     Asked, CustomTags, Facts, Naming, Recording, Redaction, Resource, Service, ServiceNames,
-    name_ahead,
+    is_grpc_request, name_ahead,
 };
 use crate::config::{
     At, Attribute, Protocol, Response, Settings, Strategy, UntrustedContext, UntrustedSampling,
@@ -16,7 +16,7 @@ use crate::propagation::{
 use crate::sampling::{Guard, Reason, Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
 use crate::trace::{
-    Decision, IdGenerator, Probability, Randomness, Threshold, TraceContext, TraceFlags,
+    Decision, IdGenerator, Link, Probability, Randomness, Threshold, TraceContext, TraceFlags,
 };
 use core::net::IpAddr;
 use std::cell::RefCell;
@@ -31,9 +31,6 @@ pub struct Tracer {
     redaction: Redaction,
     resource: Resource,
     names: ServiceNames,
-    /// Whether the span of a request that is not sampled may be exported all the same, so that it
-    /// needs an id of its own.
-    exports_unsampled: bool,
     /// Which responses tell of their traces.
     answered: Answered,
     /// Finished spans on their way to the collector.
@@ -76,6 +73,20 @@ pub struct Started {
     pub recording: Option<Recording>,
     /// How likely that was, where it is known.
     pub threshold: Option<Threshold>,
+    /// What may be exported all the same, if it is not.
+    pub unsampled: Option<Unsampled>,
+}
+
+/// A request that is not sampled, and whose end decides.
+#[derive(Debug)]
+pub struct Unsampled {
+    /// What goes on with the request.
+    pub context: TraceContext,
+    links: Vec<Link>,
+    /// How its parent is known, where the application forwarded no context.
+    correlation: Option<String>,
+    /// Whether the answer's `grpc-status` will be wanted.
+    pub is_grpc: bool,
 }
 
 impl Tracer {
@@ -109,7 +120,6 @@ impl Tracer {
             redaction,
             resource,
             names: ServiceNames::default(),
-            exports_unsampled: false,
             answered,
             exporter,
             stats: Stats::default(),
@@ -203,7 +213,13 @@ impl Tracer {
             verdict.threshold = None;
         }
         let Verdict { decision, threshold, .. } = verdict;
+        let may_keep = !decision.is_sampled()
+            // By a decision alone, senders of spans ask that there are none of theirs.
+            && !matches!(extraction.context, Extracted::Decision(_))
+            && self.sampler.may_keep(trace_id);
         if let Some(parent) = parent
+            && !decision.is_sampled()
+            && !may_keep
             && let Some(edits) = self.pass(incoming, &parent, decision)
         {
             let answer = self.answer(&parent, decision, false);
@@ -214,25 +230,38 @@ impl Tracer {
                 answer,
                 threshold,
                 recording: None,
+                unsampled: None,
             };
         }
         let span_id = self.ids.span_id();
         let context =
             TraceContext { trace_id, span_id, parent_id, decision: Some(decision), flags };
         let trace_state = self.propagator.trace_state(incoming, &context, decision, threshold);
-        Started {
+        let answer = self.answer(&context, decision, parent.is_none() && origin.is_none());
+        let edits = self.propagator.inject(incoming, &context, decision, &trace_state);
+        let links = extraction.links;
+        let correlation = origin.map(|origin| origin.evidence);
+        let mut started = Started {
+            edits,
             context,
             decision,
-            answer: self.answer(&context, decision, parent.is_none() && origin.is_none()),
-            edits: self.propagator.inject(incoming, &context, decision, &trace_state),
-            recording: decision.is_sampled().then(|| {
+            answer,
+            threshold,
+            recording: None,
+            unsampled: None,
+        };
+        if decision.is_sampled() {
+            started.recording = Some(
                 Recording::begin(context, verdict, headers, &self.tags, &self.redaction)
                     .with_trace_state(trace_state.into_list(incoming))
-                    .with_links(extraction.links)
-                    .with_correlation(origin.map(|origin| origin.evidence))
-            }),
-            threshold,
+                    .with_links(links)
+                    .with_correlation(correlation),
+            );
+        } else if may_keep {
+            let is_grpc = is_grpc_request(headers);
+            started.unsampled = Some(Unsampled { context, links, correlation, is_grpc });
         }
+        started
     }
 
     /// Leaves of what came in what counts, where it matters who says it and the client is not trusted;
@@ -328,9 +357,6 @@ impl Tracer {
         parent: &TraceContext,
         decision: Decision,
     ) -> Option<Vec<Edit>> {
-        if decision.is_sampled() || self.exports_unsampled {
-            return None;
-        }
         let trace_state = self.propagator.trace_state(incoming, parent, decision, None);
         let edits = self.propagator.inject(incoming, parent, decision, &trace_state);
         (edits.is_empty() || !parent.flags.random).then_some(edits)
@@ -377,6 +403,35 @@ impl Tracer {
     /// Takes the values of tags for which `ask` has one.
     pub fn ask(&self, recording: &mut Recording, ask: Asked) {
         recording.ask(&self.tags, &self.redaction, ask);
+    }
+
+    /// Ends a request that is not sampled: the span to be, if it is exported for how it ended.
+    /// `headers` are the request's as they have become.
+    pub fn keep(
+        &mut self,
+        unsampled: Unsampled,
+        headers: &[(&[u8], &[u8])],
+        facts: &Facts,
+        envoy: &impl Surroundings,
+    ) -> Option<Recording> {
+        let Unsampled { context, links, correlation, .. } = unsampled;
+        let (has_failed, time) = (facts.has_failed(), facts.waiting_time());
+        let kept = self.sampler.reason_to_keep(headers, has_failed, time, envoy)?;
+        if !self.sampler.has_room_to_keep(context.trace_id, envoy) {
+            self.stats.add(Metric::SpansKeptLimited, 1);
+            return None;
+        }
+        self.stats.add(Metric::SpansKept, 1);
+        let decision = Decision::Drop;
+        let verdict = Verdict { decision, threshold: None, reason: Reason::Keep };
+        let incoming = Incoming::collect(headers.iter().copied());
+        let trace_state = self.propagator.trace_state(&incoming, &context, decision, None);
+        let recording = Recording::begin(context, verdict, headers, &self.tags, &self.redaction)
+            .with_trace_state(trace_state.into_list(&incoming))
+            .with_links(links)
+            .with_correlation(correlation)
+            .with_kept(kept);
+        Some(recording)
     }
 
     /// Ends a sampled request.

@@ -2,7 +2,7 @@ mod trust;
 
 use super::*;
 use crate::attributes::Service;
-use crate::config::{MeshConfig, PluginConfig, settings};
+use crate::config::{Attribute, MeshConfig, PluginConfig, settings};
 use crate::sampling::tests::Nowhere;
 use crate::trace::SpanKind;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -154,21 +154,24 @@ fn an_unsampled_context_gets_a_span_id_where_one_is_asked_for() {
     const RANDOM: &str = "traceparent: 00-TRACE-SPAN-02";
     const BOTH: &str =
         "traceparent: 00-TRACE-SPAN-00\nx-b3-traceid: TRACE\nx-b3-spanid: SPAN\nx-b3-sampled: 0";
-    for (name, lines, exports_unsampled, is_new) in [
-        ("it has one", ALONE, false, false),
-        ("by the W3C's suite", RANDOM, false, true),
-        ("by who may export the span", ALONE, true, true),
-        ("by who may export the span, in both formats", BOTH, true, true),
+    const KEEP: &str = r#"{"errors": true}"#;
+    const NONE: &str = r#"{"errors": true, "percent": 0}"#;
+    for (name, lines, keep, is_new) in [
+        ("it has one", ALONE, NONE, false),
+        ("by the W3C's suite", RANDOM, NONE, true),
+        ("by who may keep the span", ALONE, KEEP, true),
+        ("by who may keep the span, in both formats", BOTH, KEEP, true),
     ] {
-        let mut tracer = Tracer { exports_unsampled, ..tracer(r#"{"sampling": 0}"#) };
+        let mut tracer = tracer(&format!(r#"{{"sampling": {{"percent": 0, "keep": {keep}}}}}"#));
         let started = start(&mut tracer, lines);
+        assert_eq!(started.unsampled.is_some(), keep == KEEP, "{name}");
         let out = written(&started, "traceparent");
         assert_eq!(out.is_some(), is_new, "{name}");
         if let Some(out) = out {
             assert_eq!(out[..36], TRACEPARENT[..36], "{name}");
             assert_ne!(out[36..52], TRACEPARENT[36..52], "{name}");
             assert_eq!(written(&started, "x-b3-spanid").unwrap(), out[36..52], "{name}");
-            // Nobody would find the parent of a span that is not recorded.
+            // B3 allows to leave the parent out.
             assert_eq!(written(&started, "x-b3-parentspanid"), None, "{name}");
         }
     }
@@ -302,6 +305,146 @@ fn a_new_trace_says_its_threshold_only_if_it_is_sampled() {
         let started =
             tracer(&format!(r#"{{"sampling": {sampling}}}"#)).start(&headers(&[]), &Nowhere);
         assert_eq!(written(&started, "tracestate").as_deref(), expected);
+    }
+}
+
+/// A tracer that samples nothing and keeps errors, and what takes more than a millisecond.
+fn keeping(more: &str) -> Tracer {
+    let keep = r#""keep": {"errors": true, "slowerThan": "1ms"}"#;
+    tracer(&format!(
+        r#"{{"batch": {{"interval": "10ms"}}, "sampling": {{"percent": 0, {keep}{more}}}}}"#
+    ))
+}
+
+/// What is kept of a request with these lines, whose headers become what the edits make of them.
+fn keep(tracer: &mut Tracer, lines: &str, facts: Facts) -> Option<(Started, Value)> {
+    let lines = with_ids(lines);
+    let came_in: Vec<_> = lines.lines().filter_map(|line| line.split_once(": ")).collect();
+    let mut started = tracer.start(&headers(&came_in), &Nowhere);
+    let mut became = headers(&came_in);
+    for edit in &started.edits {
+        became.retain(|(name, _)| *name != edit.name().as_bytes());
+        if let Edit::Add(header, value) | Edit::Replace(header, value) = edit {
+            became.push((header.name().as_bytes(), value.as_bytes()));
+        }
+    }
+    let recording = tracer.keep(started.unsampled.take()?, &became, &facts, &Nowhere)?;
+    tracer.finish(recording, facts);
+    Some((started, span(tracer)))
+}
+
+#[test]
+fn what_fails_or_is_slow_is_kept_by_the_ids_that_went_on() {
+    const UNSAMPLED: &str = "traceparent: 00-TRACE-SPAN-00\ntracestate: a=1";
+    for (name, lines, parent) in [
+        ("a new trace", ":path: /", None),
+        ("a trace that is not sampled", UNSAMPLED, Some("00f067aa0ba902b7")),
+        ("in B3", "b3: TRACE-SPAN-0", Some("00f067aa0ba902b7")),
+        ("a trace that nobody has decided on", "b3: TRACE-SPAN", Some("00f067aa0ba902b7")),
+    ] {
+        for (facts, kept) in [
+            (Facts { status_code: Some(503), ..facts() }, Some("error")),
+            (Facts { duration: 1_000_001, ..facts() }, Some("slow")),
+            (facts(), None),
+        ] {
+            let mut tracer = keeping("");
+            let found = keep(&mut tracer, lines, facts);
+            assert_eq!(found.is_some(), kept.is_some(), "{name}");
+            let Some((started, span)) = found else { continue };
+            let out = written(&started, "traceparent").unwrap();
+            assert!(out.ends_with("00") || out.ends_with("02"), "{name}: {out}");
+            assert_eq!(out[3..35], *span["traceId"].as_str().unwrap(), "{name}");
+            assert_eq!(out[36..52], *span["id"].as_str().unwrap(), "{name}");
+            assert_eq!(span["parentId"].as_str(), parent, "{name}");
+            let tags = &span["tags"];
+            assert_eq!(tags["sampling.kept"].as_str(), kept, "{name}");
+            assert_eq!(tags["sampling.rule"], "keep", "{name}");
+            assert_eq!(tags["sampling.probability"], Value::Null, "{name}");
+            assert_eq!(written(&started, "tracestate"), None, "{name}");
+            assert!(told(&mut tracer).contains(&(Metric::SpansKept, 1)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn probes_and_what_asks_not_to_be_traced_are_not_kept() {
+    let failed = || Facts { status_code: Some(503), ..facts() };
+    const NO_PROBES: &str = r#", "dropProbes": false"#;
+    const RULE: &str =
+        r#", "rules": [{"name": "none", "match": {"path": {"exact": "/z"}}, "percent": 0}]"#;
+    for (name, more, lines, is_kept) in [
+        ("a decision alone", "", "b3: 0", false),
+        ("a probe", "", "user-agent: kube-probe/1.34", false),
+        ("a probe of a trace that came in", "", "b3: TRACE-SPAN-0\nuser-agent: GoogleHC/1", false),
+        ("a probe that is not dropped", NO_PROBES, "user-agent: kube-probe/1.34", true),
+        ("what a rule of 0 % takes", RULE, ":path: /z", true),
+        ("a probe that a rule takes", RULE, ":path: /z\nuser-agent: kube-probe/1.34", true),
+    ] {
+        assert_eq!(keep(&mut keeping(more), lines, failed()).is_some(), is_kept, "{name}");
+    }
+}
+
+#[test]
+fn what_a_ceiling_leaves_out_is_counted() {
+    let mut tracer =
+        tracer(r#"{"sampling": {"percent": 0, "keep": {"errors": true, "ratePerSecond": 1}}}"#);
+    let failed = Facts { status_code: Some(503), ..facts() };
+    let found = keep_below(&mut tracer, &failed, &Empty);
+    assert_eq!(found, (0, 100));
+    let found = keep_below(&mut tracer, &failed, &Nowhere);
+    assert_eq!(found, (100, 0));
+}
+
+/// How many of 100 requests are kept, and how many the ceiling leaves out.
+fn keep_below(
+    tracer: &mut Tracer,
+    facts: &Facts,
+    envoy: &(impl Surroundings + Naming),
+) -> (i64, i64) {
+    for _ in 0..100 {
+        let unsampled = tracer.start(&[], envoy).unsampled.unwrap();
+        let _ = tracer.keep(unsampled, &[], facts, envoy);
+    }
+    let told = told(tracer);
+    let of = |wanted| told.iter().find(|(metric, _)| *metric == wanted).map_or(0, |(_, n)| *n);
+    (of(Metric::SpansKept), of(Metric::SpansKeptLimited))
+}
+
+/// A bucket that is in debt as deep as it goes.
+struct Empty;
+
+impl Naming for Empty {
+    fn virtual_host(&self) -> Option<String> {
+        None
+    }
+
+    fn cluster_service_host(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Surroundings for Empty {
+    fn attribute(&self, _: Attribute) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn clock(&self) -> u64 {
+        0
+    }
+
+    fn shared_data(&self, _: &[u8]) -> Option<(Vec<u8>, u32)> {
+        Some(([(-1e9_f64).to_le_bytes(), 0_u64.to_le_bytes()].concat(), 1))
+    }
+
+    fn set_shared_data(&self, _: &[u8], _: &[u8], _: u32) -> bool {
+        true
+    }
+}
+
+#[test]
+fn who_keeps_nothing_remembers_nothing_of_a_request_that_is_not_sampled() {
+    for lines in [":path: /", "traceparent: 00-TRACE-SPAN-00", "b3: 0"] {
+        assert!(start(&mut tracer(r#"{"sampling": 0}"#), lines).unsampled.is_none(), "{lines}");
     }
 }
 

@@ -217,6 +217,7 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "sampling.ratePerSecond none default",
             "sampling.burst none default",
             "sampling.force none default",
+            "sampling.keep none default",
             "sampling.remote none default",
             "customTags.account header x-account-id mesh, mesh.yaml:11",
             "customTags.stage \"prod\" plugin.yaml:12",

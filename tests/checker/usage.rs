@@ -141,7 +141,7 @@ fn every_sampling_in_the_readme_is_valid() {
     let blocks: Vec<&str> =
         readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let sampling: Vec<&&str> = blocks.iter().filter(|it| it.starts_with("sampling:")).collect();
-    assert_eq!(sampling.len(), 2, "{blocks:?}");
+    assert_eq!(sampling.len(), 3, "{blocks:?}");
     for block in sampling {
         let output = Folder::new("readme").run_with(&["check", "--strict", "-"], block.as_bytes());
         assert_eq!(output.status.code(), Some(0), "{block}: {}", text(&output.stdout));

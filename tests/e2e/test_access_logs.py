@@ -10,6 +10,7 @@ import pytest
 from mesh.config import Config, connection_managers, load
 from mesh.envoy import wait_for
 from mesh.single import SingleProxy
+from mesh.upstream import Answer
 
 Proxies = Callable[..., SingleProxy]
 
@@ -90,3 +91,11 @@ def test_a_request_that_a_filter_before_ours_answers_has_the_ids_of_its_span(pro
     assert one.request().status == 429
     span, line = one.span(), logged(one)
     assert (line["trace_id"], line["span_id"]) == (span["traceId"].zfill(32), span["id"])
+
+
+def test_a_request_that_is_kept_for_how_it_ended_has_the_ids_of_its_span(proxy: Proxies) -> None:
+    config = {"sampling": {"percent": 0, "keep": {"errors": True}}, "accessLog": "sampled"}
+    one = proxy(config, change=with_shipped_log, upstream=Answer(503))
+    assert one.request().status == 503
+    span, line = one.span(), logged(one)
+    assert ids(line) == {"trace_id": span["traceId"], "span_id": span["id"], "trace_flags": "02"}

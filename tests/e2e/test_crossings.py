@@ -26,7 +26,11 @@ LIMITED = {
     "proxy_get_shared_data": 1,
     "proxy_set_shared_data": 1,
 }
+# One question at the end of a request that may be kept: whether anything is wrong with it. No is no value.
+ASKED = {"proxy_call_foreign_function": 1}
+KEEP = {"errors": True, "slowerThan": "60s"}
 ADDED = "proxy_add_header_map_value"
+REPLACED = "proxy_replace_header_map_value"
 TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
 
 
@@ -51,6 +55,19 @@ TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
             BOTH,
             {"proxy_replace_header_map_value": 2},
             id="a response that tells of its trace",
+        ),
+        pytest.param({"sampling": {"percent": 0, "keep": KEEP}}, {}, {**ASKED, ADDED: 4}, id="it may be kept"),
+        pytest.param(
+            {"sampling": {"percent": 0, "keep": KEEP}},
+            BOTH,
+            {**ASKED, REPLACED: 2},
+            id="it may be kept, unsampled in every format",
+        ),
+        pytest.param(
+            {"sampling": {"percent": 0, "keep": {**KEEP, "percent": 0}}},
+            BOTH,
+            {},
+            id="it may not be kept, unsampled in every format",
         ),
     ],
 )

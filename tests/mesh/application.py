@@ -6,7 +6,8 @@ Standard library only, so that docker compose runs it in the plain python image:
         --next http://dockebi-storage.demo.svc.cluster.local:8080 --through 127.0.0.1:15001
 
 It answers JSON with the trace headers it got and the answer of the next service; a
-caller thereby learns, without any collector, which trace its request belongs to.
+caller thereby learns, without any collector, which trace its request belongs to.  The last
+service answers `/status/500` with that status, and `/delay/2.5` after so many seconds.
 """
 
 from __future__ import annotations
@@ -118,7 +119,13 @@ class Application:
         status = 200
         if self._delay:
             await asyncio.sleep(self._delay)
-        if self._next is not None:
+        if self._next is None:
+            _, kind, value = [*path.split("/"), "", ""][:3]
+            if kind == "status":
+                status = int(value)
+            elif kind == "delay":
+                await asyncio.sleep(float(value))
+        else:
             try:
                 status, body = await self._next.get(path, trace)
                 answer["next"] = json.loads(body) if status == 200 else body.decode("latin-1")

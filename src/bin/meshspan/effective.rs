@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use meshspan::config::{
     AccessLog, At, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode,
-    CustomTag, Format, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query, RemoteSampling,
-    Rule, SAMPLING_KEYS, Sampling, Settings, TagMode, TagOn, TagSource, UntrustedContext,
-    UntrustedSampling, name_of, settings,
+    CustomTag, Format, Keep, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query,
+    RemoteSampling, Rule, SAMPLING_KEYS, Sampling, Settings, TagMode, TagOn, TagSource,
+    UntrustedContext, UntrustedSampling, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -62,6 +62,7 @@ fn sampling(sampling: &Sampling) -> Vec<(&'static str, String)> {
         ("sampling.burst", ceiling(|it| it.burst)),
         // A value may be a secret.
         ("sampling.force", list(sampling.force.iter().map(|it| shown(&it.header)))),
+        ("sampling.keep", list(sampling.keep.iter().flat_map(keep))),
     ];
     let Some(remote) = &sampling.remote else {
         values.push(("sampling.remote", "none".to_owned()));
@@ -77,6 +78,14 @@ fn sampling(sampling: &Sampling) -> Vec<(&'static str, String)> {
         ("sampling.remote.interval", duration(*interval)),
     ]);
     values
+}
+
+fn keep(keep: &Keep) -> Vec<String> {
+    let errors = keep.errors.then(|| "errors".to_owned());
+    let slower = keep.slower_than.map(|limit| format!("slower than {}", duration(limit)));
+    let share = format!("{} %", keep.percent.percent());
+    let ceiling = format!("{} a second", keep.ceiling.per_second);
+    errors.into_iter().chain(slower).chain([share, ceiling]).collect()
 }
 
 /// The keys that the mesh has no word on.

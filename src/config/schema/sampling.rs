@@ -25,6 +25,7 @@ pub(super) fn sampling() -> Value {
         "burst": described("How many may come at once; else half a second's.", number(BURST)),
         "force": described("The header that has a new trace sampled, whatever the rest says.", force()),
         "remote": described("A server of Jaeger's remote sampling.", remote()),
+        "keep": described("Which requests that are not sampled are exported all the same.", keep()),
     }));
     let sampling = no_burst_alone(sampling);
     let sampling = with(sampling, "type", json!(["number", "object"]));
@@ -40,6 +41,18 @@ pub(super) fn percent() -> Value {
 fn force() -> Value {
     let force = object(json!({"header": super::header(), "value": text(1, MAX_TEXT)}));
     with(force, "required", json!(["header", "value"]))
+}
+
+fn keep() -> Value {
+    let keep = no_burst_alone(object(json!({
+        "errors": described("Those that failed.", json!({"type": "boolean"})),
+        "slowerThan": described("Those that took longer.", duration()),
+        "percent": described("Of so many traces.", with_default(percent(), 100)),
+        "ratePerSecond": described("The most spans a second.", with_default(number(PER_SECOND), 100)),
+        "burst": described("How many may come at once; else half a second's.", number(BURST)),
+    })));
+    let errors = json!({"required": ["errors"], "properties": {"errors": {"const": true}}});
+    with(keep, "anyOf", json!([errors, {"required": ["slowerThan"]}]))
 }
 
 /// A number within a range.

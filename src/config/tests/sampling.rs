@@ -1,9 +1,11 @@
 //! `sampling` as an object: what it means, and what is wrong with it.
 
 use super::*;
-use crate::config::{Attribute, Ceiling, Force, Matcher, Rule, Sampling, Subject, Way};
+use crate::config::Percentage;
+use crate::config::{Attribute, Ceiling, Force, Keep, Matcher, Rule, Sampling, Subject, Way};
 use crate::regex::Regex;
 use std::rc::Rc;
+use std::time::Duration;
 
 fn sampling(json: &str) -> Rc<Sampling> {
     settings_of(&format!(r#"{{"sampling": {json}}}"#)).sampling
@@ -155,6 +157,65 @@ fn a_header_that_forces_has_a_name_and_a_value() {
 }
 
 #[test]
+fn what_is_kept_is_errors_or_what_is_slow_and_at_most_so_much_of_it() {
+    let usual = Keep {
+        errors: true,
+        slower_than: None,
+        percent: Percentage::new(100.0).unwrap(),
+        ceiling: Ceiling { per_second: 100.0, burst: 50.0 },
+    };
+    let slower_than = Some(Duration::from_millis(1500));
+    for (json, expected) in [
+        (r#"{"errors": true}"#, usual.clone()),
+        (
+            r#"{"slowerThan": "1.5s", "percent": 5}"#,
+            Keep {
+                errors: false,
+                slower_than,
+                percent: Percentage::new(5.0).unwrap(),
+                ..usual.clone()
+            },
+        ),
+        (
+            r#"{"errors": true, "slowerThan": "1.5s", "ratePerSecond": 2, "burst": 3}"#,
+            Keep { slower_than, ceiling: Ceiling { per_second: 2.0, burst: 3.0 }, ..usual },
+        ),
+    ] {
+        let found = sampling(&format!(r#"{{"keep": {json}}}"#));
+        assert_eq!(found.keep.as_ref(), Some(&expected), "{json}");
+    }
+    refused(&[
+        (r#"{"keep": true}"#, "sampling.keep: true is not an object"),
+        (
+            r#"{"keep": {}}"#,
+            "sampling.keep: keeps nothing; allowed: errors: true, slowerThan, or both",
+        ),
+        (
+            r#"{"keep": {"errors": false, "percent": 5}}"#,
+            "sampling.keep: keeps nothing; allowed: errors: true, slowerThan, or both",
+        ),
+        (r#"{"keep": {"errors": 1}}"#, "sampling.keep.errors: 1 is not true or false"),
+        (r#"{"keep": {"slowerThan": 2}}"#, "sampling.keep.slowerThan: 2 is not a string"),
+        (
+            r#"{"keep": {"errors": true, "percent": 101}}"#,
+            "sampling.keep.percent: 101 is not a percentage from 0 to 100",
+        ),
+        (
+            r#"{"keep": {"errors": true, "burst": 5}}"#,
+            "sampling.keep.burst: alone; allowed: ratePerSecond and burst",
+        ),
+        (
+            r#"{"keep": {"errors": true, "slow": "2s"}}"#,
+            "sampling.keep.slow: unknown key; allowed: errors, slowerThan, percent, ratePerSecond, burst",
+        ),
+    ]);
+    refused_beyond_the_schema(&[(
+        r#"{"keep": {"slowerThan": "61m"}}"#,
+        "sampling.keep.slowerThan: \"61m\" is not a duration from 1ms to 60m",
+    )]);
+}
+
+#[test]
 fn a_sampling_that_is_no_percentage_and_no_object_of_its_keys_is_refused() {
     refused(&[
         ("[]", "sampling: [] is not a percentage from 0 to 100"),
@@ -162,7 +223,7 @@ fn a_sampling_that_is_no_percentage_and_no_object_of_its_keys_is_refused() {
         (r#"{"percent": "1"}"#, "sampling.percent: \"1\" is not a percentage from 0 to 100"),
         (
             r#"{"percentage": 1}"#,
-            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes, ratePerSecond, burst, force, remote",
+            "sampling.percentage: unknown key; allowed: percent, rules, dropProbes, ratePerSecond, burst, force, remote, keep",
         ),
         (r#"{"dropProbes": 1}"#, "sampling.dropProbes: 1 is not true or false"),
         (r#"{"rules": {}}"#, "sampling.rules: {} is not an array of 0 to 128 entries"),
@@ -186,7 +247,7 @@ fn a_rule_has_a_name_of_its_own_and_something_to_match() {
         ),
         (
             r#"{"name": "rate", "match": {}}"#,
-            "name: taken; allowed: a name that no other rule has, and none of debug, force, parent, percent, probes, rate, remote",
+            "name: taken; allowed: a name that no other rule has, and none of debug, force, keep, parent, percent, probes, rate, remote",
         ),
         (r#"{"name": "r", "match": {}}"#, "match: matches everything; allowed: something to match"),
         (
@@ -307,7 +368,7 @@ fn names_and_headers_that_are_the_same_are_refused() {
             r#"{"rules": [
                 {"name": "r", "match": {"path": {"exact": "/a"}}},
                 {"name": "r", "match": {"path": {"exact": "/b"}}}]}"#,
-            "sampling.rules[1].name: taken; allowed: a name that no other rule has, and none of debug, force, parent, percent, probes, rate, remote",
+            "sampling.rules[1].name: taken; allowed: a name that no other rule has, and none of debug, force, keep, parent, percent, probes, rate, remote",
         ),
         (
             r#"{"rules": [{"name": "r", "match": {"headers": {"A": {"exact": "1"}, "a": {"exact": "2"}}}}]}"#,

@@ -63,12 +63,13 @@ fn what_is_beyond_schemas_is_refused_by_the_reader_alone() {
 const ITEM: &str = "[]";
 
 /// A value at a path. An item that is an object is a rule, which has a name and something to match;
-/// `remote` has a cluster, and a burst its rate.
+/// `remote` has a cluster, what is kept are errors, and a burst has its rate.
 fn whole(path: &[String], value: &Value) -> Value {
     path.iter().rev().fold(value.clone(), |mut value, key| {
         let needed = match key.as_str() {
             ITEM => json!({"name": "r", "match": {"path": {"exact": "/"}}}),
             "remote" => json!({"cluster": "c"}),
+            "keep" => json!({"errors": true}),
             _ => json!({}),
         };
         for (key, default) in needed.as_object().unwrap() {
@@ -105,7 +106,7 @@ fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<Stri
 fn the_schema_has_the_keys_that_the_reader_asks_for() {
     let mut found = Vec::new();
     objects(&schema(), &[], &mut found);
-    assert_eq!(found.len(), 46, "{found:?}");
+    assert_eq!(found.len(), 47, "{found:?}");
     for (path, keys) in found {
         // The reader names the keys it knows when it finds one that it does not.
         let wrong = whole(&path, &json!({"?": 1}));

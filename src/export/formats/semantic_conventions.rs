@@ -7,7 +7,7 @@
 use super::attributes::Attributes;
 use super::{SAMPLER_TYPE, address};
 use crate::attributes::{Kubernetes, Resource};
-use crate::trace::{GrpcRequest, Span, SpanKind};
+use crate::trace::{GrpcRequest, Kept, Span, SpanKind};
 use std::borrow::Cow;
 
 /// The version of the conventions: the last whose gRPC attributes are those that collectors,
@@ -112,6 +112,7 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
         }
     }
     attributes.string_if("meshspan.correlation", span.correlation.as_deref());
+    attributes.string_if("sampling.kept", span.sampling.kept.map(Kept::name));
     attributes.custom(&span.custom_tags);
 }
 

@@ -179,6 +179,9 @@ impl Zipkin {
             }
         }
         tags.set_some("meshspan.correlation", span.correlation.as_deref());
+        if let Some(kept) = span.sampling.kept {
+            tags.set("sampling.kept", kept.name());
+        }
         if !span.links.is_empty() {
             tags.set("meshspan.link", &ids_of(&span.links));
         }

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -43,8 +44,7 @@ def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
     endpoints = {("127.0.0.1", 8080): to_upstream, ("dockebi-storage", 15006): to_upstream}
     configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", collector.port)})
     configuration.set_module(config)
-    rules_of_row = None if row.rules is None else {"percent": row.sampling, "rules": rules(row.rules)}
-    plugin = {**configuration.plugin_configuration(config), "sampling": rules_of_row or row.sampling}
+    plugin = {**configuration.plugin_configuration(config), "sampling": sampling_of(row)}
     for number in range(1, row.tags):
         tag = {"header": {"name": f"x-extra-{number}", "defaultValue": f"value-{number}"}}
         plugin.setdefault("customTags", {})[f"tag-{number}"] = tag
@@ -58,6 +58,13 @@ def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
         # No timer before that many have come: callgrind makes seconds short.
         set_native_flush(config, row.flush, 60_000)
     return set_tracer(config, row.tracer, row.sampling)
+
+
+def sampling_of(row: Row) -> Any:
+    """A percentage, or more where the row asks for more."""
+    if row.keep:
+        return {"percent": row.sampling, "keep": {"errors": True, "slowerThan": "60s"}}
+    return row.sampling if row.rules is None else {"percent": row.sampling, "rules": rules(row.rules)}
 
 
 def request_headers(traffic: Traffic) -> dict[str, str]:

@@ -56,6 +56,8 @@ class Row:
     tags: int = 1
     # How many rules of sampling there are, none of which matches; no percentage alone says so.
     rules: int | None = None
+    # What is kept of requests that are not sampled, none of which fails.
+    keep: bool = False
     # How many spans Envoy's own tracers wait for before they send; 0 is as shipped (5).
     flush: int = 0
 
@@ -90,6 +92,10 @@ ROWS = {
         for rules in (0, 1, 10, 100)
     },
     "meshspan-0": Row("meshspan, 0 %", sampling=0),
+    "meshspan-keep-0": Row("meshspan, 0 %, errors and slow ones kept", sampling=0, keep=True),
+    "meshspan-keep-passes": Row(
+        "the same, unsampled traceparent and B3 in", sampling=0, keep=True, traffic=BOTH_FORMATS
+    ),
     "meshspan-traceparent-1": Row("meshspan, 1 %, writes traceparent only", sampling=1, inject=("tracecontext",)),
     "meshspan-unsampled": Row("meshspan, 1 %, unsampled traceparent in", sampling=1, traffic=ONE_FORMAT),
     "meshspan-passes": Row("meshspan, 1 %, unsampled traceparent and B3 in", sampling=1, traffic=BOTH_FORMATS),
