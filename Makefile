@@ -19,13 +19,15 @@ BACKEND ?= builtin
 REQUESTS ?= 300
 SAMPLING ?=
 SPAN ?=
-DEMO := $(RUN) -m mesh.demo --requests $(REQUESTS) $(if $(SAMPLING),--sampling $(SAMPLING)) $(if $(SPAN),--span $(SPAN))
+SCENARIO ?= plain
+DEMO := $(RUN) -m mesh.demo --requests $(REQUESTS) --scenario $(SCENARIO) $(if $(SAMPLING),--sampling $(SAMPLING)) $(if $(SPAN),--span $(SPAN))
 
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (or jaeger; SPAN: show the tags of this span)"
+	@echo "  make demo SCENARIO=failures   (1 % is sampled, and yet every failed request is there)"
 	@echo "  make e2e PYTEST='tests/e2e/test_mesh.py -k demo'   (only some tests)"
 	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, OTEL_COLLECTOR=, MANIFESTS=, PROMTOOL=, MESHSPAN_CACHE= override what is fetched"
 

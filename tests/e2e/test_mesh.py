@@ -90,6 +90,17 @@ def test_demo_ends_with_code_0(sampling: int) -> None:
     assert line["trace_id"] == trace_id
 
 
+def test_demo_has_every_failed_request_though_it_samples_one_percent() -> None:
+    command = [sys.executable, "-m", "mesh.demo", "--requests", "200", "--scenario", "failures", "--span", "4"]
+    done = subprocess.run(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    for part in (r"^traces sampled +\d .*, 1 % configured", r"^incomplete traces +0", r"^sampling\.kept +error"):
+        assert re.search(part, done.stdout, re.MULTILINE), part
+    # Of ten that fail some may be sampled as well.
+    (kept,) = re.findall(r"^failed, not sampled +(\d+)", done.stdout, re.MULTILINE)
+    assert 5 <= int(kept) <= 10
+
+
 def _span(number: int) -> dict[str, Any]:
     service, kind = CHAIN[number]
     span = {
@@ -119,6 +130,26 @@ WHOLE = [_span(number) for number in range(SPANS_A_TRACE)]
 def test_the_demos_verdict_sees_what_is_wrong(name: str, spans: list[dict[str, Any]], expected: str | None) -> None:
     answers = [(200, {"headers": {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}})]
     failures = judge(answers, 100, spans, len(spans), 0, len(spans), []).failures()
+    assert (failures == []) if expected is None else any(expected in failure for failure in failures)
+
+
+FAILED = [(200, {"headers": {}}), (500, {"headers": {"traceparent": f"00-{'a' * 32}-{'b' * 16}-02"}})]
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "spans", "expected"),
+    [
+        ("whole", FAILED, WHOLE, None),
+        ("one missing", FAILED, WHOLE[:3], "3 spans received, 4 expected"),
+        ("one that did not fail", [(200, {"headers": {}})] * 2, [], "1 requests were not answered as they should be"),
+        ("of what did not fail", FAILED[:1], WHOLE, "4 spans received, 0 expected"),
+    ],
+)
+def test_the_demos_verdict_sees_what_is_wrong_with_failures(
+    name: str, answers: list[tuple[int, Any]], spans: list[dict[str, Any]], expected: str | None
+) -> None:
+    wanted = [200, 500].__getitem__
+    failures = judge(answers, 0, spans, len(spans), 0, len(spans), [], wanted).failures()
     assert (failures == []) if expected is None else any(expected in failure for failure in failures)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from mesh.contexts import injected_traceparent
 from mesh.load import run_load
+from mesh.receiver import Span
 from mesh.requests import request_bytes
 from mesh.single import SingleProxy
 from mesh.upstream import RecordedRequest
@@ -19,7 +20,7 @@ SEED = 20_260
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
-@pytest.mark.parametrize("percent", [0, 1, 60, 100])
+@pytest.mark.parametrize("percent", [0, 1, 10, 60, 100])
 def test_the_share_of_sampled_requests_is_the_percentage(
     proxy: Callable[..., SingleProxy], percent: int, direction: str
 ) -> None:
@@ -73,6 +74,52 @@ def test_proxies_with_the_same_percentage_decide_alike_without_a_decision(
     assert [trace for trace in ids if first[trace] != by_rule[trace]] == [], f"seed {SEED}"
     assert all(first[trace] for trace in ids if smaller[trace]), f"seed {SEED}"
     assert any(smaller.values()) and not all(first.values())
+
+
+@pytest.mark.parametrize("percent", [0.01, 1, 10, 60])
+def test_a_percentage_begins_at_its_threshold_and_ends_with_the_last_id(
+    proxy: Callable[..., SingleProxy], percent: float
+) -> None:
+    threshold = 2**56 - round(2**56 * percent / 100)
+    random_ids = random.Random(SEED)
+    below = [0, 1, *(threshold - 2**bits for bits in range(0, 40, 4))]
+    below += [random_ids.randrange(threshold) for _ in range(100)]
+    above = [threshold, *(threshold + 2**bits for bits in range(0, 40, 4)), 2**56 - 1]
+    above += [random_ids.randrange(threshold, 2**56) for _ in range(100)]
+    # Whatever is before the 56 bits.
+    ids = {f"{random_ids.getrandbits(72) | 1:018x}{low:014x}": low >= threshold for low in (*below, *above)}
+    assert _decisions(proxy({"sampling": percent}), list(ids)) == ids, f"seed {SEED}"
+
+
+def test_of_two_proxies_in_a_row_the_one_with_the_smaller_percentage_samples_a_subset(
+    proxy: Callable[..., SingleProxy],
+) -> None:
+    """Where the application between them forwards ids and no decision; where it does, all of the first's."""
+    count, spans = 3_000, {}
+    first = proxy({"sampling": 10}, direction="inbound")
+    run_load(first.port, count, requests=[request_bytes()])
+    went_on = [injected_traceparent(one.headers) for one in first.upstream.wait_for(count)]
+    spans["first"] = _by_trace(first, sum(flag for _, _, flag in went_on))
+    for name, is_told in [("ids", False), ("decision", True)]:
+        decision = {flag: f"-{flag:d}" if is_told else "" for flag in (False, True)}
+        requests = [request_bytes(headers=[("b3", f"{trace}-{span}{decision[flag]}")]) for trace, span, flag in went_on]
+        second = proxy({"sampling": 1}, direction="outbound")
+        run_load(second.port, count, requests=requests)
+        sampled = sum(injected_traceparent(one.headers)[2] for one in second.upstream.wait_for(count))
+        spans[name] = _by_trace(second, sampled)
+    for share, name in [(0.1, "first"), (0.01, "ids")]:
+        tolerance = 5 * math.sqrt(count * share * (1 - share))
+        assert 0 < len(spans[name]) == pytest.approx(count * share, abs=tolerance), name
+    assert spans["ids"].keys() < spans["first"].keys() == spans["decision"].keys()
+    parents = {trace: span["id"] for trace, span in spans["first"].items()}
+    for name in ("ids", "decision"):
+        assert all(span["parentId"] == parents[trace] for trace, span in spans[name].items())
+    rules = {name: {span["tags"]["sampling.rule"] for span in one.values()} for name, one in spans.items()}
+    assert rules == {"first": {"percent"}, "ids": {"percent"}, "decision": {"parent"}}
+
+
+def _by_trace(proxy: SingleProxy, count: int) -> dict[str, Span]:
+    return {span["traceId"]: span for span in proxy.spans(count, timeout=30)}
 
 
 def _decisions(proxy: SingleProxy, ids: list[str]) -> dict[str, bool]:

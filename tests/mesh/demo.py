@@ -1,7 +1,9 @@
 """The demo: requests through a real mesh, one trace on the terminal, and a verdict.
 
 `python -m mesh.demo` (with PYTHONPATH=tests), or `make demo`.  It ends with code 0 only
-if every trace arrived whole and once and nothing was dropped.
+if every trace arrived whole and once and nothing was dropped.  With `--scenario failures` it
+samples 1 % and keeps errors; every twentieth request fails in the last service, and then the
+traces of all these have to be there as well, and nothing else.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ from .processes import ProcessFailed, end_with_parent, new_run_folder
 from .requests import Connection
 from .topology import SPANS_A_TRACE, Mesh
 from .tracers import TRACERS
-from .verdict import Verdict, judge, sampled_trace
+from .verdict import Verdict, judge, sampled_trace, trace_of
 from .zipkin_page import take_pictures
 
 _ARRIVAL_TIMEOUT = 20.0
 # A double would come with the next batch at the latest; the batch interval is 1 s.
 _SETTLE = 1.3
+
+# One of so many requests fails, where any are to.
+FAILING = 20
 
 Answers = list[tuple[int, Any]]
 
@@ -49,6 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="where spans go: the built-in receiver, a real Zipkin, or a real Jaeger by OTLP",
     )  # fmt: skip
     parser.add_argument("--sampling", type=float, metavar="PERCENT", help="percentage (60, as in envoy/*.yaml)")
+    parser.add_argument("--scenario", default="plain", choices=("plain", "failures"), help="whether requests fail (plain)")
     parser.add_argument("--span", type=int, metavar="N", help="also show the tags of the trace's Nth span")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="save what Zipkin's web page shows")
     parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
@@ -58,6 +64,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--backend jaeger needs --tracer meshspan: Envoy's own speaks Zipkin's format")
     if options.pictures and options.backend != "zipkin":
         parser.error("--pictures needs --backend zipkin")
+    if options.scenario == "failures":
+        if options.tracer != "meshspan":
+            parser.error("--scenario failures needs --tracer meshspan")
+        if options.sampling is None:
+            options.sampling = 1.0
     if options.requests < 1:
         parser.error("--requests: at least 1")
     if options.sampling is not None and not 0 <= options.sampling <= 100:
@@ -67,7 +78,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def send_requests(console: Console, port: int, count: int) -> Answers:
+def wanted_status(scenario: str, number: int) -> int:
+    """What the request with this number should be answered."""
+    return 500 if scenario == "failures" and number % FAILING == FAILING - 1 else 200
+
+
+def send_requests(console: Console, port: int, count: int, scenario: str) -> Answers:
     """Send the requests over one connection, each for one of a few accounts."""
     answers: Answers = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -75,8 +91,10 @@ def send_requests(console: Console, port: int, count: int) -> Answers:
         task = progress.add_task("requests", total=count)
         for number in range(count):
             headers = [("x-account-id", f"account-{number % 7}"), ("user-agent", "meshspan-demo")]
-            response = connection.request("GET", f"/accounts/{number % 7}", headers, host="demo.example:8080")
-            answers.append((response.status, response.json() if response.status == 200 else None))
+            status = wanted_status(scenario, number)
+            path = f"/accounts/{number % 7}" if status == 200 else f"/status/{status}"
+            response = connection.request("GET", path, headers, host="demo.example:8080")
+            answers.append((response.status, response.json() if response.status in (200, 500) else None))
             progress.advance(task)
     return answers
 
@@ -103,8 +121,10 @@ def summary(verdict: Verdict) -> Table:
     table.add_column()
     table.add_column(justify="right", style="bold")
     table.add_column(style="dim")
-    table.add_row("requests", str(verdict.requests), f"{verdict.not_ok} not answered 200")
+    table.add_row("requests", str(verdict.requests), f"{verdict.not_ok} not answered as they should be")
     table.add_row("traces sampled", str(len(verdict.sampled)), f"{share:.1f} %, {verdict.percentage:g} % configured")
+    if verdict.kept:
+        table.add_row("failed, not sampled", str(len(verdict.kept)), "kept all the same")
     table.add_row("spans expected", str(verdict.expected), f"{SPANS_A_TRACE} a trace")
     table.add_row("spans received", str(verdict.received), "")
     table.add_row("incomplete traces", str(len(verdict.incomplete)), "")
@@ -152,6 +172,13 @@ def keep_running(console: Console, mesh: Mesh, backend: Backend) -> None:
         signal.pause()
 
 
+def sampling_of(options: argparse.Namespace) -> float | dict[str, Any] | None:
+    """What stands under `sampling` in every proxy; nothing for what `envoy/` says."""
+    if options.scenario == "failures":
+        return {"percent": options.sampling, "keep": {"errors": True}}
+    return options.sampling
+
+
 def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
     """Run the demo; returns the exit code."""
     with console.status("starting the collector (it is fetched or built the first time)"):
@@ -159,7 +186,7 @@ def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
     try:
         with console.status("starting the mesh"):
             mesh = Mesh(
-                options.tracer, options.sampling,
+                options.tracer, sampling_of(options),
                 collector_port=backend.port, protocol=backend.protocol, folder=folder,
             )  # fmt: skip
         with mesh:
@@ -171,17 +198,25 @@ def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
         backend.stop()
 
 
+def expected_traces(answers: Answers) -> list[str]:
+    """The traces that have to arrive, those of failed requests last, to be shown."""
+    bodies = [(status, body["headers"]) for status, body in answers if body is not None]
+    sampled = [sampled_trace(headers) for status, headers in bodies if status == 200]
+    failed = [trace_of(headers) for status, headers in bodies if status == 500]
+    return [trace_id for trace_id in (*sampled, *failed) if trace_id is not None]
+
+
 def run_requests(options: argparse.Namespace, console: Console, mesh: Mesh, backend: Backend) -> int:
     """Send, wait, show and judge."""
-    answers = send_requests(console, mesh.gateway_port, options.requests)
-    sampled = [one for status, body in answers if status == 200 and (one := sampled_trace(body["headers"]))]
+    answers = send_requests(console, mesh.gateway_port, options.requests, options.scenario)
+    expected = expected_traces(answers)
     with console.status("waiting for the spans"):
-        wait_for_spans(backend, len(sampled) * SPANS_A_TRACE)
-    spans = backend.spans(sampled)
+        wait_for_spans(backend, len(expected) * SPANS_A_TRACE)
+    spans = backend.spans(expected)
     traces = waterfall.by_trace(spans)
     if traces:
         # The last one: the first also pays for opening every connection.
-        shown = next((one for one in reversed(sampled) if one in traces), next(iter(traces)))
+        shown = next((one for one in reversed(expected) if one in traces), next(iter(traces)))
         show_trace(console, backend, traces[shown], log_line(mesh, shown), options.span)
         if options.pictures:
             with console.status("taking pictures of Zipkin's web page"):
@@ -193,7 +228,7 @@ def run_requests(options: argparse.Namespace, console: Console, mesh: Mesh, back
         percentage = float(plugin_configuration(load("gateway"))["sampling"])
     verdict = judge(
         answers, percentage, spans, backend.span_count(), dropped_spans(mesh),
-        mesh.stats_sum(statistic), backend.errors(),
+        mesh.stats_sum(statistic), backend.errors(), lambda number: wanted_status(options.scenario, number),
     )  # fmt: skip
     console.print()
     console.print(summary(verdict))

@@ -28,7 +28,8 @@ STORAGE_URL = "http://dockebi-storage.demo.svc.cluster.local:8080"
 class Mesh:
     """A running mesh; use it as a context manager, it starts leaf first.
 
-    `plugin` is the plugin configuration of all proxies, `plugins` that of some by name.
+    `plugin` is the plugin configuration of all proxies, `plugins` that of some by name;
+    `sampling` takes the place of what it says, for meshspan also with rules and more.
     `collector_port` is where spans go, by `protocol` (meshspan's); None starts the built-in receiver.
     `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
     `waypoint` puts one before dockebi, that the gateway reaches through HBONE.
@@ -38,7 +39,7 @@ class Mesh:
     def __init__(
         self,
         tracer: str = "meshspan",
-        sampling: float | None = None,
+        sampling: float | Mapping[str, Any] | None = None,
         plugin: PluginConfiguration | None = None,
         plugins: Mapping[str, PluginConfiguration] | None = None,
         collector_port: int | None = None,
@@ -133,7 +134,7 @@ class Mesh:
             configuration.use_http2(config, "zipkin")
         configuration.set_plugin_configuration(config, plugin)
         configuration.merge_node_metadata(config, self._node_metadata)
-        set_tracer(config, self._tracer, self._sampling)
+        set_tracer(config, self._tracer, None if isinstance(self._sampling, Mapping) else self._sampling)
         set_native_flush(config, *self._native_flush)
         if self._change is not None:
             self._change(name, config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,12 @@ CHAIN = (
 # The same with a waypoint.
 WAYPOINT_CHAIN = (CHAIN[0], ("waypoint.demo", "SERVER"), *CHAIN[1:])
 _SIGMAS = 5
+
+
+def trace_of(headers: Mapping[str, str]) -> str | None:
+    """The trace id of these propagation headers, sampled or not."""
+    traceparent = headers.get("traceparent", "").split("-")
+    return traceparent[1] if len(traceparent) >= 4 else headers.get("x-b3-traceid")
 
 
 def sampled_trace(headers: Mapping[str, str]) -> str | None:
@@ -60,6 +66,8 @@ class Verdict:
     not_ok: int
     percentage: float
     sampled: set[str]
+    # Not sampled, and to be exported all the same.
+    kept: set[str]
     received: int
     incomplete: list[str]
     dropped: int
@@ -69,13 +77,13 @@ class Verdict:
     @property
     def expected(self) -> int:
         """The spans that should have come."""
-        return len(self.sampled) * SPANS_A_TRACE
+        return len(self.sampled | self.kept) * SPANS_A_TRACE
 
     def failures(self) -> list[str]:
         """One line for each promise that did not hold; empty is success."""
         low, high = sampling_bounds(self.requests, self.percentage)
         checks = [
-            (self.not_ok == 0, f"{self.not_ok} requests were not answered 200"),
+            (self.not_ok == 0, f"{self.not_ok} requests were not answered as they should be"),
             (
                 low <= len(self.sampled) <= high,
                 f"{len(self.sampled)} traces sampled, {self.percentage:g} % of {self.requests} is {low} to {high}",
@@ -100,17 +108,24 @@ def judge(
     dropped: int,
     spans_sampled: int,
     errors: list[str],
+    wanted: Callable[[int], int] = lambda _: 200,
 ) -> Verdict:
-    """Weigh the answers (status, JSON of the first service) against the spans that came."""
+    """Weigh the answers (status, JSON of the first service) against the spans that came.
+
+    `wanted` is the status that the answer with this number should have; of 500 the trace is kept.
+    """
     answers = list(answers)
-    sampled = {
-        trace_id
-        for status, body in answers
-        if status == 200 and (trace_id := sampled_trace(body["headers"])) is not None
-    }
+    bodies = [(status, body["headers"]) for status, body in answers if body is not None]
+    sampled = {trace_id for _, headers in bodies if (trace_id := sampled_trace(headers)) is not None}
+    kept = {trace_id for status, headers in bodies if status == 500 and (trace_id := trace_of(headers)) is not None}
     traces = by_trace(spans)
     # A trace that nobody asked for is as wrong as one that is missing.
-    every_id = sampled | traces.keys()
-    incomplete = [one for one in every_id if one not in sampled or not is_whole(traces.get(one, []))]
-    not_ok = sum(status != 200 for status, _ in answers)
-    return Verdict(len(answers), not_ok, percentage, sampled, received, incomplete, dropped, spans_sampled, errors)
+    asked_for = sampled | kept
+    incomplete = [
+        one for one in asked_for | traces.keys() if one not in asked_for or not is_whole(traces.get(one, []))
+    ]
+    not_ok = sum(status != wanted(number) for number, (status, _) in enumerate(answers))
+    return Verdict(
+        len(answers), not_ok, percentage, sampled, kept - sampled,
+        received, incomplete, dropped, spans_sampled, errors,
+    )  # fmt: skip
