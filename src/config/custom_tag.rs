@@ -204,7 +204,8 @@ pub(super) fn read(name: &str, field: &Field<'_>) -> Result<CustomTag, ConfigErr
     }
     let allows_secrets = object.given(&["allowSensitive"])?.map(|yes| yes.boolean()).transpose()?;
     let mode = choice(object.given(&["mode"])?, &TagMode::NAMED)?;
-    let on = choice(object.given(&["on"])?, &TagOn::NAMED)?;
+    // YAML 1.1, which Kubernetes reads, takes the key for a truth.
+    let on = choice(object.given(&["on", "true"])?, &TagOn::NAMED)?;
     let max_length = object.given(&["maxLength"])?;
     object.finish()?;
     let max_length = max_length.map(|length| length.integer(1..=MAX_TAG_LENGTH)).transpose()?;

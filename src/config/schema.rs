@@ -259,6 +259,10 @@ fn custom_tags() -> Value {
         ("allowSensitive", json!({"type": "boolean"})),
         ("mode", json!({"enum": names(&TagMode::NAMED), "default": "plain"})),
         ("on", json!({"enum": names(&TagOn::NAMED), "default": "both"})),
+        (
+            "true",
+            json!({"enum": names(&TagOn::NAMED), "description": "What YAML 1.1 makes of `on`."}),
+        ),
         ("maxLength", integer(1..=MAX_TAG_LENGTH)),
     ] {
         properties.insert(key.to_owned(), value);

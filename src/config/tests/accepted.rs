@@ -243,6 +243,7 @@ fn every_source_and_word_of_a_tag_is_read() {
     }
     let whole = of(r#""header": {"name": "a"}, "mode": "hash", "on": "inbound", "maxLength": 9"#);
     assert_eq!((whole.mode, whole.on, whole.max_length), (TagMode::Hash, TagOn::Inbound, Some(9)));
+    assert_eq!(of(r#""header": {"name": "a"}, "true": "inbound""#).on, TagOn::Inbound);
     let settings =
         settings_of(r#"{"hashKey": "0123456789abcdef", "resource": {"b": "1", "a": "2"}}"#);
     assert_eq!(settings.hash_key.as_deref(), Some("0123456789abcdef"));
