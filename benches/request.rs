@@ -93,6 +93,7 @@ fn facts(tracer: &mut Tracer) -> Facts {
         request_size: 0,
         response_size: 49,
         flags: 0,
+        route: None,
         service: tracer.service(cluster.as_deref(), &Route),
         cluster,
         peer: "10.0.0.9:3333".parse().ok(),

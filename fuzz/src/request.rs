@@ -73,6 +73,7 @@ pub fn facts(tracer: &mut Tracer, lines: &[Header]) -> Facts {
         response_size: number("fact-response-size"),
         flags: number("fact-flags"),
         cluster: cluster.map(str::to_owned),
+        route: text("fact-route").map(str::to_owned),
         service,
         peer: address("fact-peer"),
         local: address("fact-local"),

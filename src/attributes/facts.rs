@@ -39,6 +39,8 @@ pub struct Facts {
     pub flags: u64,
     /// The cluster that the route chose.
     pub cluster: Option<String>,
+    /// The route's name, where spans are called by it.
+    pub route: Option<String>,
     /// The service that cluster or virtual host name.
     pub service: Option<Service>,
     /// Who called this proxy.

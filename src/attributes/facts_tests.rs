@@ -23,6 +23,7 @@ fn facts(status_code: Option<u16>, flags: u64, grpc_status: &str) -> Facts {
         response_size: 0,
         flags,
         cluster: None,
+        route: None,
         service: None,
         peer: None,
         local: None,

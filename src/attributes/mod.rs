@@ -10,6 +10,7 @@ mod recording;
 mod redaction;
 mod resource;
 mod service;
+mod span_names;
 mod text;
 
 pub use custom_tags::{Asked, CustomTags, is_on};
@@ -19,3 +20,4 @@ pub use recording::{Recording, is_grpc_request, name_ahead};
 pub use redaction::Redaction;
 pub use resource::{Istio, Resource};
 pub use service::{MAX_AUTHORITY_NAMES, Naming, Service, ServiceNames};
+pub use span_names::MAX_SPAN_NAMES;

@@ -27,7 +27,7 @@ pub(super) fn segments(path: &[u8]) -> Vec<&[u8]> {
 /// or those anywhere that are like a pattern with a star.
 pub(super) fn secrets(pattern: &str, segments: &[&[u8]]) -> Places {
     match pattern.strip_prefix('/') {
-        Some(template) => named(template, segments, 0).unwrap_or(0),
+        Some(template) => named(template, segments, 0, false).unwrap_or(0),
         None => {
             let like = |place: &usize| segments.get(*place).is_some_and(|it| is_like(pattern, it));
             (0..segments.len()).filter(like).fold(0, |places, place| places | 1 << place)
@@ -35,25 +35,39 @@ pub(super) fn secrets(pattern: &str, segments: &[&[u8]]) -> Places {
     }
 }
 
+/// Whether a template is one of all these segments.
+pub(super) fn is_all(template: &str, segments: &[&[u8]]) -> bool {
+    named(template.strip_prefix('/').unwrap_or(template), segments, 0, true).is_some()
+}
+
 /// The first segment that a template names.
 pub(super) fn segment<'p>(template: &str, path: &'p [u8]) -> Option<&'p [u8]> {
     let segments = segments(path);
-    let places = named(template.strip_prefix('/')?, &segments, 0).filter(|places| *places != 0)?;
+    let places = named(template.strip_prefix('/')?, &segments, 0, false)?;
     segments.get(places.trailing_zeros() as usize).copied()
 }
 
-/// The segments that a template names, if those from `place` on begin as it says: `{name}` and `*` are any
-/// one, `**`, which stands there once, any number.
+/// The segments that a template names, if those from `place` on begin as it says, or are no more than it
+/// says: `{name}` and `*` are any one, `**`, which stands there once, any number.
 #[inline(never)]
-fn named(mut template: &str, segments: &[&[u8]], mut place: usize) -> Option<Places> {
+fn named(
+    mut template: &str,
+    segments: &[&[u8]],
+    mut place: usize,
+    is_whole: bool,
+) -> Option<Places> {
     let mut places = 0;
     loop {
         let (part, rest) = template.split_once('/').unwrap_or((template, ""));
         if part == "**" {
-            let starts = place..segments.len();
-            return Some(
-                starts.fold(places, |all, start| all | named(rest, segments, start).unwrap_or(0)),
-            );
+            let mut is_found = !is_whole;
+            for start in place..=segments.len() {
+                if let Some(more) = named(rest, segments, start, is_whole) {
+                    places |= more;
+                    is_found = true;
+                }
+            }
+            return is_found.then_some(places);
         }
         if !part.is_empty() {
             let segment = segments.get(place)?;
@@ -65,7 +79,7 @@ fn named(mut template: &str, segments: &[&[u8]], mut place: usize) -> Option<Pla
             place += 1;
         }
         if rest.is_empty() {
-            return Some(places);
+            return (!is_whole || place == segments.len()).then_some(places);
         }
         template = rest;
     }

@@ -18,6 +18,7 @@ pub struct Recording {
     links: Vec<Link>,
     correlation: Option<String>,
     kept: Option<Kept>,
+    operation: Option<usize>,
     request: HttpRequest,
     values: Values,
 }
@@ -48,6 +49,7 @@ impl Recording {
             links: Vec::new(),
             correlation: None,
             kept: None,
+            operation: None,
             request: HttpRequest {
                 method: word(own.method).unwrap_or_default(),
                 scheme: word(own.scheme).unwrap_or_default(),
@@ -81,6 +83,11 @@ impl Recording {
     /// Why it is exported, where the trace is not sampled.
     pub fn with_kept(self, kept: Kept) -> Self {
         Self { kept: Some(kept), ..self }
+    }
+
+    /// The place of the operation that it asks for.
+    pub fn with_operation(self, operation: Option<usize>) -> Self {
+        Self { operation, ..self }
     }
 
     /// Whether the answer's `grpc-status` will be wanted.
@@ -123,7 +130,7 @@ impl Recording {
             links: self.links,
             correlation: self.correlation,
             kind: facts.kind,
-            name: span_name(service.as_ref(), method),
+            name: names.span_name(service.as_ref(), method, self.operation, facts.route.as_deref()),
             start_time: facts.start_time,
             duration: facts.duration,
             debug: self.verdict.decision == Decision::Debug,
@@ -214,27 +221,20 @@ fn is_grpc(content_type: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// The service; where nothing names one, the method, as OpenTelemetry's conventions say.
-/// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name>
-fn span_name(service: Option<&Service>, method: Option<&str>) -> String {
-    match service {
-        Some(service) => service.span_name(),
-        None => method.unwrap_or("HTTP").to_owned(),
-    }
-}
-
 /// The name that the span of a request with these lower-case headers will have, which has only just
-/// come and whose route leads to `service`.
+/// come and whose `route`, by its name, leads to `service`.
 pub fn name_ahead(
     headers: &[(&[u8], &[u8])],
     service: Option<Service>,
+    route: Option<&str>,
     names: &mut ServiceNames,
     redaction: &Redaction,
 ) -> String {
     let header = |name: &str| header(headers, name).unwrap_or_default();
     let service =
         service.or_else(|| names.of_authority(&redaction.authority(header(":authority"))));
-    span_name(service.as_ref(), known_method(header(":method")))
+    let operation = names.operation(headers);
+    names.span_name(service.as_ref(), known_method(header(":method")), operation, route)
 }
 
 fn header<'h>(headers: &[(&[u8], &'h [u8])], name: &str) -> Option<&'h [u8]> {

@@ -37,6 +37,7 @@ fn facts() -> Facts {
         response_size: 5,
         flags: 0,
         cluster: Some("local".to_owned()),
+        route: None,
         service: Service::from_cluster("local"),
         peer: "10.0.0.9:1234".parse().ok(),
         local: "10.0.0.7:8080".parse().ok(),

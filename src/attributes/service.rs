@@ -1,7 +1,9 @@
 //! Which service a request went to, and the span's name from it: never from the raw path, and
 //! from what a client sends only where nothing else names the service.
 
+use super::span_names::SpanNames;
 use super::text;
+use crate::config::Settings;
 
 /// How many distinct names may come from the authority, which clients choose, in each worker and
 /// direction.
@@ -115,6 +117,7 @@ fn is_host(host: &str) -> bool {
 pub struct ServiceNames {
     inbound: Vec<(String, Option<Service>)>,
     from_authority: Vec<String>,
+    spans: SpanNames,
 }
 
 /// Envoy's attributes that may name a service where the cluster does not.
@@ -126,6 +129,39 @@ pub trait Naming {
 }
 
 impl ServiceNames {
+    /// None so far, and by the template of these settings what spans are called.
+    pub fn new(settings: &Settings) -> Self {
+        Self { spans: SpanNames::new(settings), ..Self::default() }
+    }
+
+    /// Whether what spans are called depends on the route's name.
+    pub fn ask_for_route(&self) -> bool {
+        self.spans.has_route()
+    }
+
+    /// The place of the operation that a request with these lower-case headers asks for, where it matters.
+    pub fn operation(&self, headers: &[(&[u8], &[u8])]) -> Option<usize> {
+        self.spans.operation(headers)
+    }
+
+    /// What a span is called: by the template; else its service, or where nothing names one the method, as
+    /// OpenTelemetry's conventions say.
+    /// <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#name>
+    pub(super) fn span_name(
+        &mut self,
+        service: Option<&Service>,
+        method: Option<&str>,
+        operation: Option<usize>,
+        route: Option<&str>,
+    ) -> String {
+        let method = method.unwrap_or("HTTP");
+        match service {
+            _ if self.spans.has_template() => self.spans.name(service, method, operation, route),
+            Some(service) => service.span_name(),
+            None => method.to_owned(),
+        }
+    }
+
     /// The service that cluster or virtual host name; nothing where neither does.
     pub fn of_route(&mut self, cluster: Option<&str>, envoy: &impl Naming) -> Option<Service> {
         let virtual_host = || envoy.virtual_host().unwrap_or_default();

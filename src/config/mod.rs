@@ -28,6 +28,7 @@ mod sampling;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
 mod settings;
+mod span_name;
 mod strategy;
 mod trust;
 
@@ -55,6 +56,7 @@ pub use schema::schema;
 pub use settings::{
     AccessLog, BatchLimits, ExportLimits, Overflow, QueueLimits, Settings, settings,
 };
+pub use span_name::{Placeholder, Template};
 pub use strategy::Strategy;
 pub(crate) use trust::SPIFFE;
 pub use trust::{Network, Trust, UntrustedContext, UntrustedSampling};

@@ -7,9 +7,11 @@ use super::field::{Field, WHOLE};
 use super::named::one_of;
 use super::{
     AccessLog, BatchLimits, Collector, Correlation, CustomTag, ExportLimits, Format, Overflow,
-    Percentage, Privacy, QueueLimits, Response, Sampling, Trust,
+    Percentage, Privacy, QueueLimits, Response, Sampling, Template, Trust,
 };
-use super::{collector, correlation, custom_tag, format, json, privacy, response, sampling, trust};
+use super::{
+    collector, correlation, custom_tag, format, json, privacy, response, sampling, span_name, trust,
+};
 
 /// The longest configuration, in bytes: 1 MiB.
 pub(super) const MAX_BYTES: usize = 1 << 20;
@@ -64,6 +66,8 @@ pub struct PluginConfig {
     pub(super) privacy: Privacy,
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
+    pub(super) span_name: Template,
+    pub(super) operations: Vec<String>,
     pub(super) extract: Vec<Format>,
     pub(super) inject: Vec<Format>,
     pub(super) collector: Collector,
@@ -87,6 +91,8 @@ impl Default for PluginConfig {
             privacy: Privacy::default(),
             access_log: AccessLog::default(),
             response: Response::default(),
+            span_name: Template::new(),
+            operations: Vec::new(),
             extract: Format::ALL.to_vec(),
             inject: Format::INJECTED.to_vec(),
             collector: Collector::default(),
@@ -133,6 +139,7 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
         config.access_log = one_of(&field, &AccessLog::NAMED)?;
     }
     object.take(&["response"], |field| response::read(&mut config.response, field))?;
+    span_name::read(&mut config.span_name, &mut config.operations, &mut object)?;
     object.take(&["propagation"], |field| propagation(&mut config, field))?;
     if let Some(collector) = object.take(&["collector"], collector::read)? {
         config.collector = collector;

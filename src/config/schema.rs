@@ -16,9 +16,9 @@ use super::plugin::{
 };
 use super::{
     AccessLog, At, CUSTOM_TAGS_KEYS, ClientAddress, Compression, Correlation, CorrelationMode,
-    Format, MAX_CORRELATION_HEADERS, MAX_TAG_LENGTH_KEYS, Named, Overflow, PluginConfig, Protocol,
-    SAMPLING_KEYS, TRACERESPONSE, TagMode, TagOn, TagSource, collector, correlation, custom_tag,
-    header, privacy,
+    Format, MAX_CORRELATION_HEADERS, MAX_TAG_LENGTH_KEYS, Named, Overflow, Placeholder,
+    PluginConfig, Protocol, SAMPLING_KEYS, TRACERESPONSE, TagMode, TagOn, TagSource, collector,
+    correlation, custom_tag, header, privacy, span_name as names_of_spans,
 };
 
 /// A token of RFC 9110.
@@ -80,6 +80,8 @@ pub fn schema() -> Value {
             json!({"enum": names(&AccessLog::NAMED), "default": "none"}),
         ),
         ("response", "What responses tell of their traces.", response()),
+        ("spanName", "What spans are called, where it is not by their service.", span_name()),
+        ("operations", "Templates of paths, which name operations in spanName.", list(operation())),
         ("propagation", "The formats of trace headers.", propagation()),
         ("collector", "Where spans go.", collector()),
         (
@@ -159,6 +161,18 @@ fn response() -> Value {
         "header": name,
         "at": {"enum": names(&At::NAMED), "default": "edge"},
     }))
+}
+
+fn span_name() -> Value {
+    let placeholder = format!("\\{{({})\\}}", names(&Placeholder::NAMED).join("|"));
+    let template = visible(1, names_of_spans::MAX_TEMPLATE, &format!("^([ -z|~]|{placeholder})*$"));
+    with(object(json!({"template": template})), "required", json!(["template"]))
+}
+
+/// A template of a whole path.
+fn operation() -> Value {
+    let root = json!({"const": "/"});
+    json!({"anyOf": [root, with(path_pattern(), "allOf", json!([{"pattern": "^/[!-~]*$"}]))]})
 }
 
 fn list(item: Value) -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Collector, Correlation, CustomTag, Format, MeshConfig, Percentage, PluginConfig, Privacy,
-    Response, Sampling, Trust,
+    Response, Sampling, Template, Trust,
 };
 
 /// The longest tag value and the longest path where nobody says one, in bytes: what Istio and Envoy keep.
@@ -36,6 +36,10 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// What responses tell of their traces.
     pub response: Response,
+    /// The template of spans' names, of at most 128 bytes; where it is empty the service names them.
+    pub span_name: Template,
+    /// Templates of paths, `/users/{id}`, which name operations there, at most 64; the first that matches counts.
+    pub operations: Vec<String>,
     /// The formats to look for in a request, each once, in this order; the first valid context wins.
     pub extract: Vec<Format>,
     /// The formats to write upstream, each once, at least one.
@@ -148,6 +152,8 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
         privacy: plugin.privacy,
         access_log: plugin.access_log,
         response: plugin.response,
+        span_name: plugin.span_name,
+        operations: plugin.operations,
         extract: plugin.extract,
         inject: plugin.inject,
         collector: plugin.collector,

@@ -114,6 +114,7 @@ pub(super) fn read(
         response_size: attributes.response_size,
         flags: attributes.flags,
         cluster: attributes.cluster,
+        route: None,
         service,
         peer: attributes.source,
         local: attributes.local,

@@ -211,7 +211,10 @@ fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool) {
     }
 }
 
-fn export(shared: &Shared, mut tracer: RefMut<Tracer>, mut recording: Recording, facts: Facts) {
+fn export(shared: &Shared, mut tracer: RefMut<Tracer>, mut recording: Recording, mut facts: Facts) {
+    if tracer.asks_for_route() {
+        facts.route = text(&["xds", "route_name"]);
+    }
     if tracer.asks() {
         tracer.ask(&mut recording, &|tag| match tag.source {
             TagSource::ResponseHeader

@@ -119,7 +119,7 @@ impl Tracer {
             tags,
             redaction,
             resource,
-            names: ServiceNames::default(),
+            names: ServiceNames::new(settings),
             answered,
             exporter,
             stats: Stats::default(),
@@ -255,7 +255,8 @@ impl Tracer {
                 Recording::begin(context, verdict, headers, &self.tags, &self.redaction)
                     .with_trace_state(trace_state.into_list(incoming))
                     .with_links(links)
-                    .with_correlation(correlation),
+                    .with_correlation(correlation)
+                    .with_operation(self.names.operation(headers)),
             );
         } else if may_keep {
             let is_grpc = is_grpc_request(headers);
@@ -385,6 +386,11 @@ impl Tracer {
         self.names.of_route(cluster, envoy)
     }
 
+    /// Whether the route's name is wanted in [`Facts`].
+    pub fn asks_for_route(&self) -> bool {
+        self.names.ask_for_route()
+    }
+
     /// From now on the word of a server of remote sampling counts for new traces.
     pub fn follow(&mut self, strategy: Strategy) {
         self.sampler.follow(strategy);
@@ -430,6 +436,7 @@ impl Tracer {
             .with_trace_state(trace_state.into_list(&incoming))
             .with_links(links)
             .with_correlation(correlation)
+            .with_operation(self.names.operation(headers))
             .with_kept(kept);
         Some(recording)
     }
@@ -477,7 +484,11 @@ impl<E: Surroundings + Naming> Surroundings for Named<'_, E> {
         let cluster = String::from_utf8(self.attribute(Attribute::Cluster)).ok();
         let cluster = cluster.as_deref().filter(|cluster| !cluster.is_empty());
         let service = names.of_route(cluster, self.envoy);
-        name_ahead(self.headers, service, &mut names, self.redaction)
+        let route = match names.ask_for_route() {
+            true => String::from_utf8(self.attribute(Attribute::Route)).ok(),
+            false => None,
+        };
+        name_ahead(self.headers, service, route.as_deref(), &mut names, self.redaction)
     }
 }
 

@@ -42,6 +42,7 @@ fn facts() -> Facts {
         response_size: 0,
         flags: 0,
         cluster: None,
+        route: None,
         service: Service::from_cluster("s"),
         peer: None,
         local: None,
@@ -534,6 +535,32 @@ fn an_operation_has_the_name_that_the_span_will_have() {
         let span = span(&mut tracer);
         assert_eq!(span["name"], name);
         assert_eq!(span["tags"]["sampling.rule"], "remote", "{name}");
+    }
+}
+
+#[test]
+fn an_operation_by_a_template_has_the_name_that_the_span_will_have() {
+    let config = r#"{"sampling": 0, "spanName": {"template": "{method} {service} {route}"}, "operations": ["/u/{id}"]}"#;
+    let answer = r#"{"operationSampling": {"perOperationStrategies": [
+        {"operation": "GET a.b /u/{id}", "probabilisticSampling": {"samplingRate": 1}}]}}"#;
+    for (path, cluster, name) in [
+        ("/u/1?q=2", "outbound|80||a.b.svc.cluster.local", Some("GET a.b /u/{id}")),
+        ("/u/1/2", "outbound|80||a.b.svc.cluster.local", None),
+        ("/u/1", "outbound|80||b.b.svc.cluster.local", None),
+    ] {
+        let mut tracer = tracer(config);
+        assert!(tracer.asks_for_route());
+        tracer.follow(Strategy::parse(answer.as_bytes()).unwrap());
+        let headers = headers(&[(":authority", "h"), (":method", "GET"), (":path", path)]);
+        let envoy = Route(cluster);
+        let recording = tracer.start(&headers, &envoy).recording;
+        assert_eq!(recording.is_some(), name.is_some(), "{path} {cluster}");
+        if let Some(recording) = recording {
+            let service = tracer.service(Some(cluster), &envoy);
+            let route = Some("default".to_owned());
+            tracer.finish(recording, Facts { service, route, ..facts() });
+            assert_eq!(span(&mut tracer)["name"].as_str(), name);
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use meshspan::config::{
     AccessLog, At, CUSTOM_TAGS_KEYS, Ceiling, ClientAddress, Compression, CorrelationMode,
-    CustomTag, Format, Keep, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Protocol, Query,
-    RemoteSampling, Rule, SAMPLING_KEYS, Sampling, Settings, TagMode, TagOn, TagSource,
-    UntrustedContext, UntrustedSampling, name_of, settings,
+    CustomTag, Format, Keep, MAX_TAG_LENGTH_KEYS, MeshConfig, Overflow, Placeholder, Protocol,
+    Query, RemoteSampling, Rule, SAMPLING_KEYS, Sampling, Settings, TagMode, TagOn, TagSource,
+    Template, UntrustedContext, UntrustedSampling, name_of, settings,
 };
 
 use crate::mesh::Mesh;
@@ -123,6 +123,8 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("response.traceresponse", settings.response.traceresponse.to_string()),
         ("response.header", settings.response.header.clone().unwrap_or_else(|| "none".to_owned())),
         ("response.at", name_of(&At::NAMED, &settings.response.at).to_owned()),
+        ("spanName.template", template(&settings.span_name)),
+        ("operations", list(settings.operations.iter())),
         ("propagation.extract", list(settings.extract.iter().map(format))),
         ("propagation.inject", list(settings.inject.iter().map(format))),
         ("collector.protocol", name_of(&Protocol::NAMED, &collector.protocol).to_owned()),
@@ -234,6 +236,15 @@ fn tag(tag: &CustomTag) -> String {
         text += &format!(", at most {length} bytes");
     }
     text
+}
+
+fn template(template: &Template) -> String {
+    let placeholder = |it: &Placeholder| format!("{{{}}}", name_of(&Placeholder::NAMED, it));
+    let part = |(text, it): &(String, Option<Placeholder>)| {
+        text.clone() + &it.as_ref().map_or(String::new(), placeholder)
+    };
+    let text: String = template.iter().map(part).collect();
+    if text.is_empty() { "none".to_owned() } else { shown(&text) }
 }
 
 fn query(query: &Query) -> String {

@@ -10,6 +10,7 @@ mod remote;
 mod response;
 mod sampling;
 mod schema;
+mod span_name;
 mod strategy;
 mod trust;
 
