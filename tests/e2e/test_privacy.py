@@ -31,10 +31,10 @@ URL = f"https://user:{SECRET.format('url')}@h/?q={SECRET.format('urls-query')}#{
 HEADERS: Headers = [
     ("authorization", f"Bearer {SECRET.format('authorization')}"),
     ("proxy-authorization", f"Basic {SECRET.format('proxy-authorization')}"),
-    ("cookie", f"session={SECRET.format('cookie')}"),
+    ("cookie", f"session={SECRET.format('cookie')}; account={SECRET.format('other-cookie')}"),
     ("x-api-key", SECRET.format("api-key")),
     ("x-csrf-token", SECRET.format("csrf-token")),
-    ("baggage", f"user={SECRET.format('baggage')}"),
+    ("baggage", f"user={SECRET.format('baggage')},tenant={SECRET.format('tenant')}"),
     ("x-unnamed", SECRET.format("header")),
     ("x-unnamed-bin", SECRET.format("metadata")),
     ("uber-trace-id", SECRET.format("context")),
@@ -43,6 +43,7 @@ HEADERS: Headers = [
     # And these are named: as tags of the operator's, or as what every span has.
     ("x-url", URL),
     ("x-note", f"{EMAIL} paid with {CARD}"),
+    ("x-account", SECRET.format("account")),
     ("user-agent", f"curl ({EMAIL})"),
     ("x-envoy-original-path", PATH + f"#{SECRET.format('original-fragment')}"),
 ]
@@ -51,8 +52,12 @@ ANSWERED: tuple[tuple[str, str], ...] = (
     ("set-cookie", f"session={SECRET.format('set-cookie')}"),
     ("x-answer", SECRET.format("answer")),
     ("location", f"/?token={SECRET.format('location')}"),
+    ("x-balance", SECRET.format("balance")),
+    ("x-mail", f"to {EMAIL}"),
 )
-TRAILERS = (("x-trailer", SECRET.format("trailer")),)
+TRAILERS = (("x-trailer", SECRET.format("trailer")), ("x-named-trailer", SECRET.format("named-trailer")))
+
+HASH_KEY = "s3cret-of-the-key"
 
 CONFIG: dict[str, Any] = {
     "sampling": 100,
@@ -63,7 +68,24 @@ CONFIG: dict[str, Any] = {
         "note": {"header": {"name": "x-note"}},
         "client": {"header": {"name": "x-forwarded-for"}},
         "path": {"header": {"name": ":path"}},
+        # What is named and may not be read is hashed or masked, whatever it comes from.
+        "account": {"header": {"name": "x-account"}, "mode": "hash"},
+        "cookie": {"cookie": {"name": "account"}, "mode": "hash"},
+        "word": {"queryParameter": {"name": "token"}, "mode": "hash", "allowSensitive": True},
+        "user": {"pathSegment": {"template": "/reset/{token}"}, "mode": "hash"},
+        "tenant": {"baggage": {"name": "tenant"}, "mode": "mask"},
+        "balance": {"responseHeader": {"name": "x-balance"}, "mode": "mask"},
+        "trailer": {"responseTrailer": {"name": "x-named-trailer"}, "mode": "hash"},
+        "from": {"attribute": {"name": "request.headers.x-account"}, "mode": "mask"},
+        # And what is shown is masked where it looks like a person's.
+        "mail": {"responseHeader": {"name": "x-mail"}},
+        "target": {"attribute": {"name": "request.path"}},
+        "url_path": {"attribute": {"name": "request.url_path"}},
+        "original": {"attribute": {"name": "request.headers.x-url"}},
     },
+    "hashKey": HASH_KEY,
+    "spanName": {"template": "{method} {route}"},
+    "operations": ["/reset/{token}/**"],
 }
 
 
@@ -119,7 +141,8 @@ def test_no_secret_leaves_wherever_it_stands(leaky: dict[str, SingleProxy], dire
     bodies = b"".join(proxy.receiver.bodies or [])
     for told in [b"/reset/REDACTED/REDACTED", b"/REDACTED/REDACTED?token=REDACTED", b"page=REDACTED",
                  b"https://REDACTED@h/?q=REDACTED", b"REDACTED paid with REDACTED",
-                 b"curl (REDACTED)", b"no REDACTED with REDACTED at https://REDACTED@h"]:  # fmt: skip
+                 b"curl (REDACTED)", b"no REDACTED with REDACTED at https://REDACTED@h",
+                 b"to REDACTED", b"****nant", b"****ance", b"****ount", b"/reset/{token}/**"]:  # fmt: skip
         assert told in bodies, told
     # OTLP's spans of a client tell nothing of who called it.
     assert b"203.0.113.0" in bodies or direction == "outbound"
