@@ -93,6 +93,7 @@ lint: rust-target ## formatting and lints, native and wasm
 	@cargo fmt --check --manifest-path fuzz/Cargo.toml
 	@cargo clippy --locked --all-targets --features checker -- -D warnings
 	@cargo clippy --locked --target $(TARGET) -- -D warnings
+	@cargo clippy --locked --target $(TARGET) --features traps -- -D warnings
 
 # Programs of cargo's, by name and version, built once. They do little: no time is lost on optimising them.
 $(MESHSPAN_CACHE)/cargo-%/.crates.toml:
@@ -114,8 +115,13 @@ deny: $(CARGO_DENY)/.crates.toml ## licences and origins of the crates, known ho
 unit: ## the unit tests
 	@cargo test --locked --features checker
 
+# The module with what traps on demand, which is never shipped. It has a folder of its own: nothing is built anew for it.
+.PHONY: traps
+traps: rust-target
+	@cargo build --quiet --release --target $(TARGET) --locked --features traps --target-dir target/traps
+
 .PHONY: e2e
-e2e: build $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
+e2e: build traps $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
 	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile tests/e2e)
 
 CARGO_FUZZ := $(MESHSPAN_CACHE)/cargo-fuzz@0.13.2

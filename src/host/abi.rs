@@ -358,6 +358,8 @@ pub(super) fn http_call(
 /// for, about 1,000 instructions each: a context's `proxy_on_delete` would come after its
 /// `proxy_on_done`, and tell nothing new.
 mod export {
+    #[cfg(feature = "traps")]
+    use super::super::traps;
     use super::{Layout, Level, contexts, log};
 
     #[unsafe(no_mangle)]
@@ -392,6 +394,8 @@ mod export {
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_tick(id: u32) {
+        #[cfg(feature = "traps")]
+        traps::at_tick();
         contexts::tick(id);
     }
 
@@ -409,6 +413,8 @@ mod export {
     /// Zero is to go on.
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_request_headers(id: u32, _: u32, ends_stream: u32) -> u32 {
+        #[cfg(feature = "traps")]
+        traps::at_request_headers(id);
         contexts::start(id, ends_stream == 0);
         0
     }
@@ -423,12 +429,16 @@ mod export {
     /// Zero is to go on.
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_response_headers(id: u32, _: u32, _: u32) -> u32 {
+        #[cfg(feature = "traps")]
+        traps::at_response_headers(id);
         contexts::answer(id);
         0
     }
 
     #[unsafe(no_mangle)]
     extern "C" fn proxy_on_log(id: u32) {
+        #[cfg(feature = "traps")]
+        traps::at_log();
         contexts::finish(id);
     }
 

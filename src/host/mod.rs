@@ -17,4 +17,6 @@ mod request;
 mod root;
 mod shared;
 mod surroundings;
+#[cfg(feature = "traps")]
+mod traps;
 mod wasi;

@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from mesh.config import TRAPPING, Config, set_module
 from mesh.envoy import wait_for
 from mesh.manifests import ISTIO
 from mesh.promtool import RULES, promtool, run_tests, series, write_rules
@@ -122,6 +124,27 @@ def test_a_proxy_whose_workers_are_all_dead_is_silent(tmp_path: Path) -> None:
         input_series({**HEALTHY, **SILENT["all workers dead"]}),
         {"MeshspanSilent": expected("MeshspanSilent")},
     )
+
+
+def test_a_dead_vm_of_a_real_envoy_is_silent(proxy: Callable[..., SingleProxy], tmp_path: Path) -> None:
+    def change(config: Config) -> None:
+        set_module(config, TRAPPING, "FAIL_OPEN")
+
+    one = proxy(change=change, clean=False)
+    requests = [0]
+
+    def scrape_after(count: int, **named: Any) -> str:
+        for _ in range(count):
+            one.request(**named)
+        requests.append(requests[-1] + count)
+        return one.envoy.prometheus()
+
+    scrapes = [scrape_after(1)]
+    one.settle()
+    scrapes.append(scrape_after(1, headers=[("x-meshspan-trap", "log")]))
+    scrapes += [scrape_after(30) for _ in range(MINUTES - 1)]
+    istio = {"istio_requests_total": " ".join(str(count) for count in requests[1:])}
+    fires(tmp_path, [*series(scrapes, LABELS), *input_series(istio)], {"MeshspanSilent": expected("MeshspanSilent")})
 
 
 @pytest.mark.parametrize("case", QUIET)

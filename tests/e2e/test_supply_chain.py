@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from mesh.checkout import checkout, environment
-from mesh.config import MODULE, REPOSITORY
+from mesh.config import MODULE, REPOSITORY, TRAPPING
 from mesh.module import exports, imports
 
 # All that the module may ask of Envoy. Nothing here opens a file or a connection: what leaves it are
@@ -63,6 +63,11 @@ def test_the_module_imports_and_exports_nothing_that_is_not_on_the_list() -> Non
     allowed = {f"env.{name}" for name in HOSTCALLS} | {f"wasi_snapshot_preview1.{name}" for name in WASI}
     assert imports(MODULE) - allowed == set()
     assert exports(MODULE) - EXPORTS == set()
+
+
+def test_the_module_does_not_trap_on_demand() -> None:
+    assert b"x-meshspan-trap" in TRAPPING.read_bytes()
+    assert b"x-meshspan-trap" not in MODULE.read_bytes()
 
 
 def test_the_same_source_in_another_folder_with_another_cargo_home_is_the_same_module(tmp_path: Path) -> None:

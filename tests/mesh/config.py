@@ -21,6 +21,8 @@ PluginConfiguration = Mapping[str, Any] | str
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVOY_FOLDER = REPOSITORY / "envoy"
 MODULE = REPOSITORY / "dist" / "meshspan.wasm"
+# The same with what traps where a request tells it to, by `make traps`.
+TRAPPING = REPOSITORY / "target" / "traps" / "wasm32-unknown-unknown" / "release" / "meshspan.wasm"
 WASM_TYPE = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 STRING_TYPE = "type.googleapis.com/google.protobuf.StringValue"
 
