@@ -5,6 +5,10 @@ use crate::config::{Overflow, QueueLimits};
 use crate::stats::{Metric, Stats};
 use std::collections::VecDeque;
 
+/// Among how many batches that have to be sent again, the next ones, the oldest span is looked for: a
+/// collector can have each span be a batch, and what a request waits for must not grow with them.
+const LOOKED_AT: usize = 64;
+
 /// A span that was never sent.
 struct Queued {
     encoded: Vec<u8>,
@@ -81,13 +85,14 @@ impl Queue {
 
     fn pop_oldest(&mut self) -> Option<Vec<u8>> {
         let fresh = self.oldest_end().unwrap_or(u64::MAX);
-        let oldest = self.again.iter_mut().min_by_key(|batch| batch.oldest);
-        let Some(batch) = oldest.filter(|batch| batch.oldest <= fresh) else {
+        let oldest = self.again.iter_mut().take(LOOKED_AT).enumerate();
+        let oldest = oldest.min_by_key(|(_, batch)| batch.oldest);
+        let Some((place, batch)) = oldest.filter(|(_, batch)| batch.oldest <= fresh) else {
             return self.fresh.pop_front().map(|queued| queued.encoded);
         };
         let span = batch.spans.pop_front();
         if batch.spans.is_empty() {
-            self.again.retain(|batch| !batch.spans.is_empty());
+            self.again.remove(place);
         }
         span
     }

@@ -118,6 +118,31 @@ fn as_many_of_the_oldest_go_as_make_room_and_none_in_vain() {
 }
 
 #[test]
+fn of_many_batches_only_the_next_ones_are_looked_at_for_the_oldest() {
+    for (name, younger, kept) in
+        [("the last looked at", LOOKED_AT - 1, false), ("one beyond", LOOKED_AT, true)]
+    {
+        let mut stats = Stats::default();
+        let limits = QueueLimits {
+            max_spans: younger + 1,
+            max_bytes: 1 << 20,
+            overflow: Overflow::DropOldest,
+        };
+        let mut queue = Queue::new(limits);
+        for end in 0..=younger as u64 {
+            queue.push(vec![if end == 0 { b'o' } else { b'y' }], end, &mut stats);
+        }
+        let oldest = queue.lend(true, 1).unwrap();
+        let others: Vec<Batch> = (0..younger).map(|_| queue.lend(true, 1).unwrap()).collect();
+        others.into_iter().for_each(|batch| queue.give_back(batch));
+        queue.give_back(oldest);
+        push(&mut queue, "z", &mut stats);
+        assert_eq!(waiting(&queue).contains('o'), kept, "{name}");
+        assert_eq!(full(&mut stats), 1, "{name}");
+    }
+}
+
+#[test]
 fn what_failed_goes_again_before_what_is_new_unless_it_fails_and_fails() {
     let (mut queue, _) = queue(Overflow::DropNewest, 99, "abcdefghijkl");
     let mut order = String::new();
