@@ -31,18 +31,20 @@ fn matches(rule: &Rule, request: &mut Request) -> bool {
 }
 
 impl Glance {
-    /// The glance at a rule.
+    /// The glance at a rule: at the first header that is compared with one text.
     pub(super) fn at(rule: &Rule) -> Self {
-        let mut glance = Self { place: 0, way: Way::Prefix, length: 0, byte: 0 };
-        if let Some((Subject::Header(place), Matcher::Texts(way, texts))) = rule.matching.first()
-            && let ([text], Ok(place)) = (texts.as_slice(), u16::try_from(*place))
-            && let ([first, ..], [.., last]) = (text.as_bytes(), text.as_bytes())
-        {
-            let byte = if *way == Way::Suffix { *first } else { *last };
-            // No text is longer than 256 bytes.
-            glance = Self { place, way: *way, length: text.len() as u16, byte };
+        for (subject, matcher) in &rule.matching {
+            if let (Subject::Header(place), Matcher::Texts(way, texts)) = (subject, matcher)
+                && let [text] = texts.as_slice()
+                && let ([first, ..], [.., last]) = (text.as_bytes(), text.as_bytes())
+            {
+                let byte = if *way == Way::Suffix { *first } else { *last };
+                // No text is longer than 256 bytes, and 128 rules have no more than 16 headers each.
+                let (place, length) = (*place as u16, text.len() as u16);
+                return Self { place, way: *way, length, byte };
+            }
         }
-        glance
+        Self { place: 0, way: Way::Prefix, length: 0, byte: 0 }
     }
 
     fn may_match(self, value: &[u8]) -> bool {
