@@ -143,7 +143,8 @@ fn every_sampling_in_the_readme_is_valid() {
     let sampling: Vec<&&str> = blocks.iter().filter(|it| it.starts_with("sampling:")).collect();
     assert_eq!(sampling.len(), 3, "{blocks:?}");
     for block in sampling {
-        let output = Folder::new("readme").run_with(&["check", "--strict", "-"], block.as_bytes());
+        let output =
+            Folder::new("readme-sampling").run_with(&["check", "--strict", "-"], block.as_bytes());
         assert_eq!(output.status.code(), Some(0), "{block}: {}", text(&output.stdout));
     }
 }
