@@ -174,6 +174,10 @@ bench: build $(PROBES) $(VENV)/whole debian-packages ## what tracing costs a req
 bench-check: build $(VENV)/whole debian-packages ## whether a request has become dearer than the committed figures
 	@$(RUN) -m mesh.bench --check --output dist/bench-check.json
 
+.PHONY: bench-links
+bench-links: build $(VENV)/whole ## how many calls are linked rightly where applications forward nothing (LINKS="--modes sure" or other options)
+	@$(RUN) -m mesh.links $(LINKS)
+
 .PHONY: soak
 soak: build $(VENV)/whole debian-packages ## long runs with faults at random (SOAK="--minutes 60 --seed 7" or other options)
 	@$(RUN) -m mesh.soak $(SOAK)
