@@ -26,18 +26,20 @@ const UNTRACED: [&str; 7] = [
 ];
 
 pub(super) struct Request {
+    /// Envoy's number of it.
+    stream: u32,
     shared: Rc<Shared>,
     /// What is recorded of it; nothing before its headers reach us, which a filter before ours may
     /// keep.
     recording: Option<Box<Recording>>,
     has_body: bool,
-    /// Of a request that others may be linked to.
+    /// Of a request whose end is of interest to others.
     ticket: Option<Ticket>,
 }
 
 impl Request {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, recording: None, has_body: true, ticket: None }
+    pub(super) fn new(stream: u32, shared: Rc<Shared>) -> Self {
+        Self { stream, shared, recording: None, has_body: true, ticket: None }
     }
 
     /// Its headers are here; whether its end is of interest.
@@ -46,7 +48,9 @@ impl Request {
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
             let Shared { tracer, in_flight, .. } = &*self.shared;
-            let started = in_flight.start(&mut tracer.borrow_mut(), &headers, &mut self.ticket);
+            let mut tracer = tracer.borrow_mut();
+            let started = in_flight.start(&mut tracer, self.stream, &headers, &mut self.ticket);
+            drop(tracer);
             for edit in &started.edits {
                 apply(edit);
             }
@@ -58,7 +62,7 @@ impl Request {
 
     /// It has ended.
     pub(super) fn finish(self) {
-        let Self { shared, recording, has_body, ticket } = self;
+        let Self { shared, recording, has_body, ticket, .. } = self;
         shared.in_flight.end(ticket);
         let recording = match recording {
             Some(recording) => Some(*recording),
