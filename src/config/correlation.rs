@@ -67,7 +67,11 @@ impl Default for Correlation {
 pub(super) fn read(settings: &mut Correlation, field: &Field<'_>) -> Result<(), ConfigError> {
     let mut object = field.object()?;
     if let Some(field) = object.given(&["mode"])? {
-        settings.mode = one_of(&field, &CorrelationMode::NAMED)?;
+        // YAML 1.1, which Kubernetes reads, takes `off` without quotes for this.
+        settings.mode = match field.boolean() {
+            Ok(false) => CorrelationMode::Off,
+            _ => one_of(&field, &CorrelationMode::NAMED)?,
+        };
     }
     if let Some(field) = object.given(&["headers"])? {
         settings.headers = headers(&field)?;

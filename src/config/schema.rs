@@ -189,8 +189,11 @@ fn propagation() -> Value {
 
 fn correlation(usual: &Correlation) -> Value {
     let header = json!({"type": "string", "pattern": format!("^{TOKEN}{{1,256}}$")});
+    let mut modes = json!(names(&CorrelationMode::NAMED));
+    // What YAML 1.1 makes of `off`.
+    modes.as_array_mut().into_iter().for_each(|modes| modes.push(Value::Bool(false)));
     object(json!({
-        "mode": {"enum": names(&CorrelationMode::NAMED), "default": "exact"},
+        "mode": {"enum": modes, "default": "exact"},
         "headers": {
             "type": "array",
             "items": header,

@@ -124,6 +124,8 @@ fn every_key_of_the_design_is_read() {
             max_age: Duration::from_secs(5),
         }
     );
+    let off = settings_of(r#"{"correlation": {"mode": false}}"#);
+    assert_eq!(off.correlation.mode, CorrelationMode::Off);
 }
 
 #[test]
