@@ -41,12 +41,7 @@ impl Keeper {
 
     /// Whether the ceiling lets one of this trace through, which is then counted.
     pub(super) fn has_room(&self, trace_id: TraceId, envoy: &dyn Surroundings) -> bool {
-        let view = self.limit.view(envoy);
-        let has_room = self.share.of_share(view.share).samples(lot(trace_id));
-        if has_room {
-            self.limit.take(view, envoy);
-        }
-        has_room
+        self.limit.allows(self.share, lot(trace_id), envoy)
     }
 }
 

@@ -60,10 +60,16 @@ impl Limit {
         Self { of, key, ceiling, owed: Cell::new(0.0) }
     }
 
-    /// Whether the trace with this randomness may be sampled; if so, that has taken a token.
-    pub(super) fn allows(&self, randomness: Randomness, envoy: &dyn Surroundings) -> bool {
+    /// Whether one of those with this randomness that the threshold takes is let through; if so, that
+    /// has taken a token.
+    pub(super) fn allows(
+        &self,
+        threshold: Threshold,
+        randomness: Randomness,
+        envoy: &dyn Surroundings,
+    ) -> bool {
         let view = self.view(envoy);
-        let allows = Threshold::ALWAYS.of_share(view.share).samples(randomness);
+        let allows = threshold.of_share(view.share).samples(randomness);
         if allows {
             self.take(view, envoy);
         }

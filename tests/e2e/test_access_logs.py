@@ -9,6 +9,7 @@ import pytest
 
 from mesh.config import Config, connection_managers, load
 from mesh.envoy import wait_for
+from mesh.parity import abort_filter
 from mesh.single import SingleProxy
 from mesh.upstream import Answer
 
@@ -74,18 +75,10 @@ def test_the_ids_are_shown_of_those_requests_that_are_asked_for(
 
 
 def test_a_request_that_a_filter_before_ours_answers_has_the_ids_of_its_span(proxy: Proxies) -> None:
-    abort = {
-        "name": "envoy.filters.http.fault",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-            "abort": {"http_status": 429, "percentage": {"numerator": 100}},
-        },
-    }
-
     def change(config: Config) -> None:
         with_shipped_log(config)
         for manager in connection_managers(config):
-            manager["http_filters"].insert(0, abort)
+            manager["http_filters"].insert(0, abort_filter(":path", 429))
 
     one = proxy({"sampling": 100, "accessLog": "sampled"}, change=change)
     assert one.request().status == 429

@@ -9,6 +9,7 @@ import pytest
 
 from mesh.config import Config, connection_managers
 from mesh.http2 import grpc_answer
+from mesh.parity import abort_filter
 from mesh.requests import Response
 from mesh.single import SingleProxy
 from mesh.upstream import Answer
@@ -118,17 +119,9 @@ def test_what_envoy_answers_itself_and_grpc_tell_likewise(proxy: Proxies) -> Non
 
 
 def test_what_a_filter_before_ours_answers_is_not_touched(proxy: Proxies) -> None:
-    abort = {
-        "name": "envoy.filters.http.fault",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-            "abort": {"http_status": 429, "percentage": {"numerator": 100}},
-        },
-    }
-
     def change(config: Config) -> None:
         for manager in connection_managers(config):
-            manager["http_filters"].insert(0, abort)
+            manager["http_filters"].insert(0, abort_filter(":path", 429))
 
     one = proxy({"sampling": 100, "response": BOTH}, change=change)
     response = one.request()
