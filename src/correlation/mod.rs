@@ -3,10 +3,16 @@
 //! A sidecar sees both and not what happens between them. What is certain becomes a parent; what is
 //! not stays apart: a wrong parent is worse than none.
 
+mod connections;
+mod crowd;
 mod direction;
 mod entry;
+mod flights;
 mod keys;
 mod origin;
+mod quiet;
+mod sidecar;
+mod sure;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -14,16 +20,37 @@ mod workers;
 
 pub use direction::Direction;
 pub use origin::{Context, Origin};
-pub use table::Ticket;
+pub use sidecar::Sidecar;
 
 use crate::config::{Correlation as Settings, CorrelationMode};
 use crate::sampling::Surroundings;
 use crate::stats::{Metric, Stats};
 use direction::Directions;
 use entry::Entry;
-use keys::key;
+use flights::Flight;
+use keys::{digest, key};
+use sure::{Found, NOWHERE, Sure};
 use table::{Table, slot_of};
 use workers::Workers;
+
+/// A request under way, to be handed back at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ticket {
+    /// One that came in.
+    Request {
+        /// Envoy's number of it.
+        stream: u32,
+        /// What it is recognised by, if by anything.
+        keys: Option<table::Ticket>,
+        /// Its place, where it is counted and there was no room for more.
+        place: Option<u32>,
+    },
+    /// One that went out and is watched.
+    Call {
+        /// Envoy's number of it.
+        stream: u32,
+    },
+}
 
 /// The requests in flight of one worker, and what the others share of theirs. Root contexts come and
 /// go with their configurations; this stays.
@@ -32,6 +59,7 @@ pub struct Correlation {
     directions: Directions,
     table: Table,
     workers: Workers,
+    sure: Sure,
     /// Seconds since the epoch, as of the last tick.
     now: u32,
 }
@@ -40,6 +68,11 @@ impl Settings {
     /// Whether anything is to be done.
     pub fn is_on(&self) -> bool {
         self.mode != CorrelationMode::Off
+    }
+
+    /// Whether there may be other evidence than ids.
+    fn is_sure(&self) -> bool {
+        matches!(self.mode, CorrelationMode::Sure | CorrelationMode::Infer)
     }
 
     /// The header of that place among those that tell which request a call belongs to.
@@ -62,6 +95,7 @@ impl Correlation {
         directions: Directions::NONE,
         table: Table::EMPTY,
         workers: Workers::SILENT,
+        sure: Sure::NOTHING,
         now: 0,
     };
 
@@ -77,24 +111,47 @@ impl Correlation {
         headers: &[(&[u8], &[u8])],
         ask: &dyn Fn() -> Direction,
     ) -> Direction {
-        let authority = headers.iter().find(|(name, _)| *name == b":authority");
-        self.directions.of(authority.map_or(&[], |(_, value)| *value), ask)
+        self.directions.of(authority(headers), ask)
     }
 
-    /// An inbound request with these headers goes on with this context. No ticket where there is
-    /// nothing to recognise it by, or no room.
+    /// An inbound request with these headers goes on with this context, as Envoy's stream of this
+    /// number. No ticket where there is nothing to recognise it by, or no room.
     pub fn arrived(
+        &mut self,
+        settings: &Settings,
+        stream: u32,
+        headers: &[(&[u8], &[u8])],
+        context: &Context,
+        stats: &mut Stats,
+        envoy: &dyn Sidecar,
+    ) -> Option<Ticket> {
+        let expires = self.now.saturating_add(settings.max_age());
+        let keys = self.take_keys(settings, headers, context, expires, stats, envoy);
+        let mut place = None;
+        if settings.is_sure() {
+            let its = keys.map_or(NOWHERE, |(_, slot)| self.workers.place(slot).unwrap_or(NOWHERE));
+            let flight = Flight { stream, context: *context, port: None, place: its, expires };
+            let has_room = self.sure.arrived(flight, settings.max_in_flight, envoy);
+            place = (!has_room).then_some(its);
+        } else if keys.is_none() {
+            return None;
+        }
+        Some(Ticket::Request { stream, keys: keys.map(|(keys, _)| keys), place })
+    }
+
+    /// Enters a request under all its keys; the slot of the last.
+    fn take_keys(
         &mut self,
         settings: &Settings,
         headers: &[(&[u8], &[u8])],
         context: &Context,
+        expires: u32,
         stats: &mut Stats,
         envoy: &dyn Surroundings,
-    ) -> Option<Ticket> {
+    ) -> Option<(table::Ticket, usize)> {
         let Self { table, workers, now, .. } = self;
-        let expires = now.saturating_add(settings.max_age());
         let is_full = table.requests() >= settings.max_in_flight;
-        let mut ticket = None;
+        let mut taken = None;
         let mut place = 0;
         while let Some(name) = settings.name(place) {
             place += 1;
@@ -104,24 +161,44 @@ impl Correlation {
                 return None;
             }
             workers.claim(*now, settings.max_age(), envoy);
-            ticket = Some(table.insert(Entry::new(key, context, expires), ticket));
-            workers.share(table, slot_of(key), envoy);
+            let sibling = taken.map(|(ticket, _)| ticket);
+            let slot = slot_of(key);
+            taken = Some((table.insert(Entry::new(key, context, expires), sibling), slot));
+            workers.share(table, slot, envoy);
         }
-        ticket
+        taken
     }
 
-    /// An inbound request has ended.
-    pub fn ended(&mut self, ticket: Ticket, envoy: &dyn Surroundings) {
+    /// A request has ended.
+    pub fn ended(&mut self, ticket: Ticket, envoy: &dyn Sidecar) {
+        match ticket {
+            Ticket::Call { stream } => self.sure.call_ended(stream),
+            Ticket::Request { stream, keys, place } => {
+                if let Some(keys) = keys {
+                    self.give_keys_back(keys, envoy);
+                }
+                match place {
+                    Some(place) => self.sure.left(place, envoy),
+                    None => self.sure.ended(stream, envoy),
+                }
+            }
+        }
+    }
+
+    fn give_keys_back(&mut self, keys: table::Ticket, envoy: &dyn Surroundings) {
         let Self { table, workers, .. } = self;
-        table.remove(ticket, |table, slot| workers.share(table, slot, envoy));
+        table.remove(keys, |table, slot| workers.share(table, slot, envoy));
     }
 
-    /// What caused an outbound request that has these headers and no context.
+    /// What caused an outbound request, Envoy's stream of this number, that has these headers and no
+    /// context; and a ticket if its end is of interest.
     pub fn origin(
         &mut self,
         settings: &Settings,
+        stream: u32,
         headers: &[(&[u8], &[u8])],
-        envoy: &dyn Surroundings,
+        ticket: &mut Option<Ticket>,
+        envoy: &dyn Sidecar,
     ) -> Option<Origin> {
         let mut place = 0;
         while let Some(name) = settings.name(place) {
@@ -135,7 +212,18 @@ impl Correlation {
             }
             place += 1;
         }
-        None
+        if !settings.is_sure() {
+            return None;
+        }
+        let host = digest(0, authority(headers));
+        let found = self.sure.call(stream, host, self.now, envoy);
+        *ticket = self.sure.watches(stream).then_some(Ticket::Call { stream });
+        let (context, evidence) = match found? {
+            Found::Connection(context) => (context, "connection"),
+            Found::Single(Ok(context)) => (context, "single"),
+            Found::Single(Err(place)) => (self.workers.only(place, self.now, envoy)?, "single"),
+        };
+        Some(Origin { context, is_parent: true, evidence: evidence.to_owned() })
     }
 
     /// What is in flight under a key in the whole pod, and whether it is one request; nothing where
@@ -164,14 +252,23 @@ impl Correlation {
     }
 
     /// A second or so has passed.
-    pub fn tick(&mut self, now: u32, envoy: &dyn Surroundings) {
+    pub fn tick(&mut self, now: u32, envoy: &dyn Sidecar) {
         if now == self.now {
             return;
         }
+        let seconds = now.saturating_sub(self.now);
         self.now = now;
         self.workers.beat(now, &self.table, envoy);
-        while let Some(ticket) = self.table.expired(now) {
-            self.ended(ticket, envoy);
+        self.sure.crowd.share(!self.workers.is_alone(), envoy);
+        while let Some(keys) = self.table.expired(now) {
+            self.give_keys_back(keys, envoy);
         }
+        self.sure.tick(now, seconds, envoy);
     }
+}
+
+/// Who a request is for, or nothing.
+fn authority<'h>(headers: &[(&'h [u8], &'h [u8])]) -> &'h [u8] {
+    let authority = headers.iter().find(|(name, _)| *name == b":authority");
+    authority.map_or(&[], |(_, value)| *value)
 }

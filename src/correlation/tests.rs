@@ -15,6 +15,10 @@ type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 struct Store {
     values: RefCell<Values>,
     reads: Cell<usize>,
+    crowd: Cell<u64>,
+    source_port: Cell<Option<u16>>,
+    /// In nanoseconds.
+    clock: Cell<u64>,
 }
 
 impl Surroundings for Store {
@@ -23,7 +27,7 @@ impl Surroundings for Store {
     }
 
     fn clock(&self) -> u64 {
-        0
+        self.clock.get()
     }
 
     fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
@@ -42,6 +46,25 @@ impl Surroundings for Store {
     }
 }
 
+impl Sidecar for Store {
+    fn crowd(&self) -> u64 {
+        self.crowd.get()
+    }
+
+    fn change_crowd(&self, change: i64) {
+        self.crowd.set(self.crowd.get().wrapping_add(change as u64));
+    }
+
+    fn source_port(&self) -> Option<u16> {
+        self.source_port.get()
+    }
+
+    /// A connection of its own for each hundredth stream.
+    fn upstream_port(&self, stream: u32, _: u32) -> Option<u16> {
+        Some((stream % 100) as u16)
+    }
+}
+
 const NOW: u32 = 1_700_000_000;
 
 /// A worker, and the settings of its root context.
@@ -49,6 +72,8 @@ struct Worker {
     correlation: Correlation,
     settings: Settings,
     stats: Stats,
+    /// The latest that Envoy made.
+    stream: u32,
 }
 
 type Headers<'a> = [(&'a str, &'a str)];
@@ -60,8 +85,9 @@ fn bytes<'a>(headers: &Headers<'a>) -> Vec<(&'a [u8], &'a [u8])> {
 impl Worker {
     /// An inbound request.
     fn arrive(&mut self, headers: &Headers, it: Context, store: &Store) -> Option<Ticket> {
-        let Self { correlation, settings, stats } = self;
-        correlation.arrived(settings, &bytes(headers), &it, stats, store)
+        let Self { correlation, settings, stats, stream } = self;
+        *stream += 1;
+        correlation.arrived(settings, *stream, &bytes(headers), &it, stats, store)
     }
 
     fn end(&mut self, ticket: Option<Ticket>, store: &Store) {
@@ -70,7 +96,10 @@ impl Worker {
 
     /// Trace, whether it is the parent, and by what, of a call with these headers.
     fn origin(&mut self, headers: &Headers, store: &Store) -> Option<(Context, bool, String)> {
-        let origin = self.correlation.origin(&self.settings, &bytes(headers), store)?;
+        let headers = bytes(headers);
+        self.stream += 1;
+        let Self { correlation, settings, stream, .. } = self;
+        let origin = correlation.origin(settings, *stream, &headers, &mut None, store)?;
         Some((origin.context, origin.is_parent, origin.evidence))
     }
 
@@ -83,7 +112,7 @@ fn workers(count: usize, settings: &Settings, store: &Store) -> Vec<Worker> {
     let worker = |_| {
         let mut correlation = Correlation::NEW;
         correlation.begin(NOW, store);
-        Worker { correlation, settings: settings.clone(), stats: Stats::default() }
+        Worker { correlation, settings: settings.clone(), stats: Stats::default(), stream: 0 }
     };
     (0..count).map(worker).collect()
 }
@@ -333,6 +362,128 @@ fn random_traffic_over_several_workers_is_linked_without_fault() {
     }
 }
 
+impl Store {
+    fn wait(&self, milliseconds: u64) {
+        self.clock.set(self.clock.get() + milliseconds * 1_000_000);
+    }
+}
+
+const CALL: &Headers = &[(":authority", "stock")];
+
+fn sure() -> Settings {
+    Settings { mode: CorrelationMode::Sure, ..Settings::default() }
+}
+
+/// Requests one at a time, each of which makes a call, and long pauses between.
+fn quiet_pod(arriving: usize, calling: usize, workers: &mut [Worker], store: &Store) {
+    for number in 0..40 {
+        store.wait(500);
+        for worker in &mut *workers {
+            worker.tick(NOW + number / 2, store);
+        }
+        let id = number.to_string();
+        let it = workers[arriving].arrive(&[("x-request-id", &id)], context(1, 1), store);
+        store.wait(10);
+        workers[calling].origin(CALL, store);
+        store.wait(10);
+        workers[arriving].end(it, store);
+    }
+}
+
+#[test]
+fn the_only_request_in_flight_is_the_parent_in_a_pod_without_calls_of_its_own() {
+    let single = Some((context(7, 8), true, "single".to_owned()));
+    for (name, arriving, calling, count) in
+        [("one worker", 0, 0, 1), ("the same of two", 0, 0, 2), ("another", 0, 1, 2)]
+    {
+        let store = Store::default();
+        // The main thread has a machine, too.
+        let mut workers = workers(count + 1, &sure(), &store);
+        quiet_pod(arriving, calling, &mut workers, &store);
+        let it = workers[arriving].arrive(&[("x-request-id", "a")], context(7, 8), &store);
+        assert_eq!(workers[calling].origin(CALL, &store), single, "{name}");
+        let other = workers[arriving].arrive(&[("x-request-id", "b")], context(9, 9), &store);
+        assert_eq!(workers[calling].origin(CALL, &store), None, "{name}: two are in flight");
+        workers[arriving].end(other, &store);
+        assert_eq!(workers[calling].origin(CALL, &store), single, "{name}");
+        assert_eq!(workers[calling].origin(&[(":authority", "new")], &store), None, "{name}");
+        workers[arriving].end(it, &store);
+        assert_eq!(workers[calling].origin(CALL, &store), None, "{name}: nothing is in flight");
+        workers[arriving].arrive(&[("x-request-id", "c")], context(7, 8), &store);
+        assert_eq!(workers[calling].origin(CALL, &store), None, "{name}: the pod calls by itself");
+    }
+}
+
+#[test]
+fn a_worker_that_becomes_alone_or_gets_company_keeps_count() {
+    let store = Store::default();
+    let mut all = workers(3, &sure(), &store);
+    let first = all[1].arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    for second in 1..=3 {
+        all[0].tick(NOW + second, &store);
+        all[1].tick(NOW + second, &store);
+    }
+    assert_eq!(store.crowd.get() as u32, 0, "it keeps its count to itself");
+    let second = all[1].arrive(&[("x-request-id", "b")], context(2, 2), &store);
+    all[2].tick(NOW + 4, &store);
+    all[1].tick(NOW + 4, &store);
+    assert_eq!(store.crowd.get() >> 32 & 0xffff, 2);
+    all[1].end(first, &store);
+    all[1].end(second, &store);
+    assert_eq!(store.crowd.get() & 0xffff_ffff_ffff, 0);
+}
+
+#[test]
+fn what_never_ends_and_what_has_no_room_does_not_count_for_ever() {
+    let store = Store::default();
+    let limited = Settings { max_in_flight: 1, max_age: Duration::from_secs(5), ..sure() };
+    let [one, _] = &mut workers(2, &limited, &store)[..] else { panic!() };
+    let in_flight = || store.crowd.get() >> 32 & 0xffff;
+    let old = one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    let beyond = one.arrive(&[("x-request-id", "b")], context(2, 2), &store);
+    assert_eq!(in_flight(), 2);
+    one.end(beyond, &store);
+    assert_eq!(in_flight(), 1);
+    one.tick(NOW + 5, &store);
+    assert_eq!(in_flight(), 0);
+    one.end(old, &store);
+    assert_eq!(store.crowd.get() & 0xffff_ffff_ffff, 0, "it is not counted twice");
+}
+
+/// Threads, each with a connection of either side, and two requests in flight at any time.
+#[test]
+fn a_connection_that_is_bound_gives_the_parent_among_several() {
+    let store = Store::default();
+    let [one] = &mut workers(1, &sure(), &store)[..] else { panic!() };
+    let mut by = HashMap::new();
+    for round in 1..200_u32 {
+        let threads = [round % 7, (round + 1 + round % 3) % 7];
+        let streams = threads.map(|thread| round * 100 + thread);
+        let tickets = streams.map(|stream| {
+            let (settings, stats) = (&one.settings, &mut one.stats);
+            let context = context(1, u64::from(stream));
+            one.correlation.arrived(settings, stream, &[], &context, stats, &store)
+        });
+        for (thread, stream) in threads.iter().zip(streams) {
+            store.source_port.set(Some(1_000 + *thread as u16));
+            let mut ticket = None;
+            let (settings, call) = (&one.settings, round * 100 + 50);
+            let headers = bytes(CALL);
+            let found = one.correlation.origin(settings, call, &headers, &mut ticket, &store);
+            if let Some(origin) = &found {
+                assert_eq!(origin.context.span_id.value(), u64::from(stream));
+            }
+            *by.entry(found.map(|origin| origin.evidence)).or_insert(0) += 1;
+            one.end(ticket, &store);
+        }
+        for ticket in tickets {
+            one.end(ticket, &store);
+        }
+    }
+    let bound = by[&Some("connection".to_owned())];
+    assert!(bound > 200 && by.len() == 2, "{by:?}");
+}
+
 #[test]
 fn bytes_of_others_are_read_without_trust() {
     let store = Store::default();
@@ -349,5 +500,8 @@ fn bytes_of_others_are_read_without_trust() {
         }
         one.origin(&[("x-request-id", "b")], &store);
         two.origin(&[("x-request-id", "a")], &store);
+        for place in [0, 1, 1_024, 65_535, NOWHERE, u32::MAX] {
+            one.correlation.workers.only(place, NOW, &store);
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! allocator: 1,600 instructions and not 11,000.
 
 use super::entry::Entry;
+use super::origin::Context;
 use super::table::{SLOTS, Table};
 use crate::sampling::Surroundings;
 
@@ -178,6 +179,28 @@ impl Workers {
             }
         }
         Some(())
+    }
+
+    /// Whether there is no other worker.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// A slot of this worker, as [`Self::only`] finds it in any.
+    pub(super) fn place(&self, slot: usize) -> Option<u32> {
+        self.own.map(|worker| u32::from(worker) * SLOTS as u32 + slot as u32)
+    }
+
+    /// What is in flight at a place, if that is one request.
+    pub(super) fn only(&self, place: u32, now: u32, envoy: &dyn Surroundings) -> Option<Context> {
+        let place = usize::try_from(place).ok()?;
+        let worker = u8::try_from(place / SLOTS).ok().filter(|worker| *worker < MAX_WORKERS)?;
+        let (bytes, _) = envoy.shared_data(&name(worker, place % SLOTS))?;
+        let (entries, _) = bytes.as_chunks();
+        let mut entries = entries.iter().map(|entry| Entry(*entry));
+        let mut entries = entries.by_ref().filter(|entry| entry.expires() > now);
+        let first = entries.next()?;
+        if entries.next().is_some() { None } else { first.context() }
     }
 
     #[cfg(test)]

@@ -148,6 +148,8 @@ mod import {
             id: *mut u32,
         ) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, change: i64) -> u32;
+        pub(super) fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+        pub(super) fn proxy_set_effective_context(id: u32) -> u32;
         pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
         pub(super) fn proxy_http_call(
             cluster: *const u8,
@@ -313,6 +315,24 @@ pub(super) fn define_metric(kind: MetricKind, name: &str) -> u32 {
 pub(super) fn increment_metric(id: u32, change: i64) {
     // SAFETY: no pointer is passed.
     unsafe { import::proxy_increment_metric(id, change) };
+}
+
+/// A metric's value.
+pub(super) fn metric(id: u32) -> u64 {
+    let mut value = 0;
+    // SAFETY: the pointer is valid for writes while the call lasts.
+    unsafe { import::proxy_get_metric(id, &mut value) };
+    value
+}
+
+/// An attribute of another request of this worker; `own` is the one whose callback this is.
+pub(super) fn property_of(id: u32, own: u32, path: &str) -> Option<Vec<u8>> {
+    // SAFETY: no pointer is passed. Envoy refuses an id that it does not know, and goes on with ours.
+    let is_there = unsafe { import::proxy_set_effective_context(id) == OK };
+    let found = is_there.then(|| property(path)).flatten();
+    // SAFETY: as above.
+    unsafe { import::proxy_set_effective_context(own) };
+    found
 }
 
 /// Sets a gauge.

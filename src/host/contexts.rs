@@ -58,7 +58,7 @@ pub(super) fn create(id: u32, root: u32) {
         if root == 0 {
             roots.insert(id, Root::default());
         } else if let Some(shared) = roots.get_mut(root).and_then(|root| root.shared()) {
-            requests.insert(id, Request::new(shared));
+            requests.insert(id, Request::new(id, shared));
         }
     });
 }

@@ -37,10 +37,11 @@ impl InFlight {
         }
     }
 
-    /// Starts a request, which gets a ticket if it is one that came in and may cause others.
+    /// Starts a request, Envoy's stream of this number, which gets a ticket if its end is of interest.
     pub(super) fn start(
         &self,
         tracer: &mut Tracer,
+        stream: u32,
         headers: &[(&[u8], &[u8])],
         ticket: &mut Option<Ticket>,
     ) -> Started {
@@ -51,13 +52,14 @@ impl InFlight {
         let mut requests = self.requests.borrow_mut();
         let direction = requests.direction(headers, &direction);
         let mut origin = || match direction {
-            Direction::Outbound => requests.origin(settings, headers, &Envoy),
+            Direction::Outbound => requests.origin(settings, stream, headers, ticket, &Envoy),
             _ => None,
         };
         let started = tracer.start_from(headers, &Envoy, &mut origin);
         if direction == Direction::Inbound {
             let context = Context::of(&started.context, started.decision, started.threshold);
-            *ticket = requests.arrived(settings, headers, &context, &mut tracer.stats, &Envoy);
+            *ticket =
+                requests.arrived(settings, stream, headers, &context, &mut tracer.stats, &Envoy);
         }
         started
     }

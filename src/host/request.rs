@@ -33,12 +33,14 @@ const UNTRACED: [&str; 7] = [
 const TRACE_ID: Range<usize> = 3..35;
 
 pub(super) struct Request {
+    /// Envoy's number of it.
+    stream: u32,
     shared: Rc<Shared>,
     state: State,
     /// What its response says of the trace, until it has said so; or nothing.
     answer: Vec<u8>,
     has_body: bool,
-    /// Of a request that others may be linked to.
+    /// Of a request whose end is of interest to others.
     ticket: Option<Ticket>,
 }
 
@@ -63,8 +65,9 @@ impl State {
 }
 
 impl Request {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, state: State::Expected, answer: Vec::new(), has_body: true, ticket: None }
+    pub(super) fn new(stream: u32, shared: Rc<Shared>) -> Self {
+        let (state, answer) = (State::Expected, Vec::new());
+        Self { stream, shared, state, answer, has_body: true, ticket: None }
     }
 
     /// Its headers are here; whether anything is left to be said of it, or its end is of account.
@@ -74,7 +77,9 @@ impl Request {
         let bytes = abi::request_headers();
         if let Some(headers) = pairs::parse(&bytes) {
             let Shared { tracer, in_flight, .. } = &*self.shared;
-            let mut started = in_flight.start(&mut tracer.borrow_mut(), &headers, &mut self.ticket);
+            let mut tracer = tracer.borrow_mut();
+            let mut started = in_flight.start(&mut tracer, self.stream, &headers, &mut self.ticket);
+            drop(tracer);
             for edit in &started.edits {
                 apply(edit);
             }

@@ -1,13 +1,40 @@
 //! What Envoy knows while a request has only just come, for rules and ceilings that ask for it.
 
+use super::abi::{self, MetricKind};
 use super::attributes::bytes;
 use super::facts::{OUTBOUND, address, number};
-use super::{abi, wasi};
+use super::wasi;
 use crate::config::Attribute;
+use crate::correlation::Sidecar;
 use crate::sampling::Surroundings;
 use core::net::IpAddr;
 
 pub(super) struct Envoy;
+
+thread_local! {
+    /// Envoy's id of the number that correlation keeps for the whole pod. No counter of ours, and nothing for
+    /// people to read: only a metric can be changed by all workers and read for a few hundred instructions.
+    static CROWD: u32 = abi::define_metric(MetricKind::Gauge, "meshspan_internal_in_flight");
+}
+
+impl Sidecar for Envoy {
+    fn crowd(&self) -> u64 {
+        CROWD.with(|id| abi::metric(*id))
+    }
+
+    fn change_crowd(&self, change: i64) {
+        CROWD.with(|id| abi::increment_metric(*id, change));
+    }
+
+    fn source_port(&self) -> Option<u16> {
+        bytes(&["source", "port"]).and_then(|value| number(&value)?.try_into().ok())
+    }
+
+    fn upstream_port(&self, stream: u32, own: u32) -> Option<u16> {
+        let value = abi::property_of(stream, own, "upstream\0local_address")?;
+        address(&value).map(|address| address.port())
+    }
+}
 
 impl Surroundings for Envoy {
     fn attribute(&self, attribute: Attribute) -> Vec<u8> {

@@ -82,6 +82,34 @@ def test_one_id_for_several_requests_of_different_traces_gives_no_parent(run: An
     assert found["none", None] > 0
 
 
+def test_a_thread_for_each_connection_is_found_out(tmp_path: Path) -> None:
+    with Pod("threads", tmp_path, {"correlation": {"mode": "sure"}}) as pod:
+        # What is learnt first counts, too.
+        outcome = pod.outcome(pod.load(20, 50))
+    found = parents(outcome)
+    assert found["right", "connection"] > 0.8 * len(outcome.calls), found
+    assert set(found) <= {("right", "connection"), ("right", "single"), ("none", None)}, found
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_only_request_in_flight_is_the_parent(run: Any, workers: int) -> None:
+    found = parents(run("chain", {"mode": "sure"}, workers, rate=5, seconds=20))
+    assert found["right", "single"] > 0, found
+    assert set(found) <= {("right", "single"), ("right", "connection"), ("none", None)}, found
+
+
+def test_a_pod_that_makes_calls_of_its_own_is_believed_nothing(run: Any) -> None:
+    found = parents(run("background", {"mode": "sure"}, rate=5, seconds=15))
+    assert set(found) == {("none", None)}, found
+
+
+@pytest.mark.parametrize("shape", ["thread-pool", "pool", "interleaved"])
+def test_what_is_not_sure_gets_no_parent(run: Any, shape: str) -> None:
+    found = parents(run(shape, {"mode": "sure"}, rate=80, seconds=8))
+    wrong = sum(count for (verdict, _), count in found.items() if verdict == "wrong")
+    assert wrong * 200 <= sum(found.values()), found
+
+
 def test_a_call_keeps_the_decision_of_the_request_that_caused_it(tmp_path: Path) -> None:
     with Pod("fan-out", tmp_path, {"sampling": 50}, 2, "x-request-id", scale=0.5) as pod:
         pod.load(3, 100)

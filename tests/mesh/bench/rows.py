@@ -103,6 +103,10 @@ ROWS = {
         "the same, correlation off", sampling=1, traffic=BOTH_FORMATS, correlation="off"
     ),
     "meshspan-outbound-0": Row("meshspan, 0 %, outbound", sampling=0, traffic=OUTBOUND),
+    "meshspan-passes-sure": Row(
+        "the same, correlation sure", sampling=1, traffic=BOTH_FORMATS, correlation="sure"
+    ),
+    "meshspan-outbound-0-sure": Row("the same, correlation sure", sampling=0, traffic=OUTBOUND, correlation="sure"),
     "meshspan-outbound-0-off": Row("the same, correlation off", sampling=0, traffic=OUTBOUND, correlation="off"),
     "meshspan-gzip-100": Row("meshspan, 100 %, gzip", compression="gzip"),
     "meshspan-otlp-gzip-100": Row("meshspan, 100 %, OTLP, gzip", protocol=OTLP, compression="gzip"),
