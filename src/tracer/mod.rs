@@ -289,7 +289,7 @@ impl Tracer {
         let matters = match extraction.context {
             Extracted::Nothing => forces || !strays.is_empty(),
             Extracted::Context(_) => replaces || !is_harmless,
-            Extracted::Decision(_) => !is_harmless,
+            Extracted::Decision(_) => !is_harmless || !strays.is_empty(),
         };
         if !matters || guard.trusts(envoy) {
             return None;

@@ -180,6 +180,13 @@ fn what_is_not_trusted_counts_as_the_configuration_says() {
             STRAYS,
             &format!("new, not sampled, {gone_sampled}"),
         ),
+        (
+            "ignore, a decision that is kept, and other headers",
+            drop,
+            100,
+            &format!("b3: 0\n{STRAYS}"),
+            &format!("new, not sampled, {gone_sampled}"),
+        ),
         ("ignore, nothing", both, 0, "", "new, not sampled"),
         (
             "ignore, malformed",
