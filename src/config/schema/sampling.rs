@@ -119,7 +119,7 @@ fn matching() -> Value {
 }
 
 /// A host has no port, and only an address of IPv6 has colons.
-const HOST: &str = "^([^:]*|.*[\\[\\]].*)$";
+const HOST: &str = "^[^:]*$|[\\[\\]]";
 
 /// One comparison, with a pattern for the text of each.
 fn matcher(exact: &str, prefix: &str, suffix: &str) -> Value {

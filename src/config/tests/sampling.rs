@@ -91,6 +91,16 @@ fn every_key_of_a_rule_is_read() {
 }
 
 #[test]
+fn a_host_of_brackets_is_one_whatever_else_it_has() {
+    for host in ["[::1]", "a]:b", "a\n:[\nb"] {
+        let host = serde_json::Value::from(host);
+        let json =
+            format!(r#"{{"rules": [{{"name": "r", "match": {{"host": {{"exact": {host}}}}}}}]}}"#);
+        assert_eq!(sampling(&json).rules.len(), 1, "{host}");
+    }
+}
+
+#[test]
 fn a_ceiling_is_so_many_traces_a_second_and_half_of_them_at_once_unless_more_is_said() {
     for (json, per_second, burst) in [
         (r#""ratePerSecond": 50"#, 50.0, 25.0),
