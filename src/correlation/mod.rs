@@ -33,6 +33,13 @@ use sure::{Found, NOWHERE, Sure};
 use table::{Table, slot_of};
 use workers::Workers;
 
+/// The most keys of a slot that are compared, by far more than there are unless somebody chooses them;
+/// beyond them nothing is found.
+const MOST_IN_SLOT: usize = 1024;
+
+/// The most places that are looked at in a second for requests that have lasted too long.
+const MOST_SWEPT: usize = 1024;
+
 /// A request under way, to be handed back at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ticket {
@@ -246,8 +253,13 @@ impl Correlation {
             }
         };
         let slot = slot_of(key);
-        table.slot(slot).for_each(&mut add);
-        workers.find(slot, envoy, &mut add)?;
+        for (count, entry) in table.slot(slot).enumerate() {
+            if count == MOST_IN_SLOT {
+                return None;
+            }
+            add(entry);
+        }
+        workers.find(slot, *now, envoy, &mut add)?;
         first.filter(|_| is_one_trace).map(|context| (context, is_one))
     }
 
@@ -260,7 +272,8 @@ impl Correlation {
         self.now = now;
         self.workers.beat(now, &self.table, envoy);
         self.sure.crowd.share(!self.workers.is_alone(), envoy);
-        while let Some(keys) = self.table.expired(now) {
+        let mut places = MOST_SWEPT;
+        while let Some(keys) = self.table.expired(now, &mut places) {
             self.give_keys_back(keys, envoy);
         }
         self.sure.tick(now, seconds, envoy);

@@ -27,6 +27,8 @@ struct Place {
     is_head: bool,
     /// The next in the same slot or, of one that is free, the next that is.
     next: u32,
+    /// The one before it in the same slot.
+    before: u32,
     /// The next of the same request.
     sibling: u32,
 }
@@ -41,11 +43,19 @@ pub(super) struct Table {
     /// How many requests there are, and the number of the latest.
     requests: usize,
     number: u32,
+    /// The place to look at next for a request that has lasted too long.
+    swept: u32,
 }
 
 impl Table {
-    pub(super) const EMPTY: Self =
-        Self { places: Vec::new(), slots: Vec::new(), free: NONE, requests: 0, number: 0 };
+    pub(super) const EMPTY: Self = Self {
+        places: Vec::new(),
+        slots: Vec::new(),
+        free: NONE,
+        requests: 0,
+        number: 0,
+        swept: 0,
+    };
 
     /// How many requests are in flight.
     pub(super) fn requests(&self) -> usize {
@@ -71,7 +81,9 @@ impl Table {
             Some(first) => first,
             None => return Ticket { place: NONE, number },
         };
-        let taken = Place { entry, number, is_taken: true, is_head: true, next: *first, sibling };
+        let next = *first;
+        let before = NONE;
+        let taken = Place { entry, number, is_taken: true, is_head: true, next, before, sibling };
         match self.places.get_mut(place as usize) {
             Some(it) => {
                 self.free = it.next;
@@ -83,6 +95,9 @@ impl Table {
             }
         }
         *first = place;
+        if let Some(next) = self.places.get_mut(next as usize) {
+            next.before = place;
+        }
         Ticket { place, number }
     }
 
@@ -93,26 +108,21 @@ impl Table {
             if !it.is_taken || it.number != ticket.number {
                 return;
             }
-            let (slot, next, sibling) = (slot_of(it.entry.key()), it.next, it.sibling);
+            let slot = slot_of(it.entry.key());
+            let (next, before, sibling) = (it.next, it.before, it.sibling);
             self.requests -= usize::from(it.is_head);
             (it.is_taken, it.next) = (false, self.free);
             self.free = place;
-            self.unchain(slot, place, next);
+            if let Some(next) = self.places.get_mut(next as usize) {
+                next.before = before;
+            }
+            match self.places.get_mut(before as usize) {
+                Some(before) => before.next = next,
+                None => self.slots.get_mut(slot).into_iter().for_each(|first| *first = next),
+            }
             changed(self, slot);
             place = sibling;
         }
-    }
-
-    fn unchain(&mut self, slot: usize, place: u32, next: u32) {
-        let Some(mut link) = self.slots.get_mut(slot) else { return };
-        while *link != place {
-            let before = *link as usize;
-            match self.places.get_mut(before) {
-                Some(other) => link = &mut other.next,
-                None => return,
-            }
-        }
-        *link = next;
     }
 
     /// What is in flight in a slot, the latest first.
@@ -125,11 +135,23 @@ impl Table {
         })
     }
 
-    /// A request that has lasted too long at this second.
-    pub(super) fn expired(&self, now: u32) -> Option<Ticket> {
-        let is_expired = |it: &Place| it.is_taken && it.is_head && it.entry.expires() <= now;
-        let mut all = (0..).zip(&self.places);
-        all.find(|(_, it)| is_expired(it)).map(|(place, it)| Ticket { place, number: it.number })
+    /// A request that has lasted too long at this second, among so many places from where the last look
+    /// ended; each is looked at once.
+    pub(super) fn expired(&mut self, now: u32, places: &mut usize) -> Option<Ticket> {
+        *places = self.places.len().min(*places);
+        while *places > 0 {
+            *places -= 1;
+            let place = if (self.swept as usize) < self.places.len() { self.swept } else { 0 };
+            self.swept = place + 1;
+            if let Some(it) = self.places.get(place as usize)
+                && it.is_taken
+                && it.is_head
+                && it.entry.expires() <= now
+            {
+                return Some(Ticket { place, number: it.number });
+            }
+        }
+        None
     }
 }
 

@@ -505,3 +505,44 @@ fn bytes_of_others_are_read_without_trust() {
         }
     }
 }
+
+#[test]
+fn what_a_replaced_worker_left_in_a_slot_is_no_obstacle_once_it_is_old() {
+    let store = Store::default();
+    let limited = Settings { max_age: Duration::from_secs(5), ..Settings::default() };
+    let [gone, one] = &mut workers(2, &limited, &store)[..] else { panic!() };
+    for span in 1..=40 {
+        gone.arrive(&[("x-request-id", "a")], context(1, span), &store);
+    }
+    assert_eq!(one.origin(&[("x-request-id", "a")], &store), None, "more than are shared");
+    one.tick(NOW + 5, &store);
+    one.arrive(&[("x-request-id", "a")], context(2, 2), &store);
+    let found = one.origin(&[("x-request-id", "a")], &store);
+    assert_eq!(found, Some((context(2, 2), true, "request_id".to_owned())));
+}
+
+/// As many as there can be, all under one id and all too old at once.
+#[test]
+fn a_second_looks_at_so_many_requests_only_and_those_that_are_too_old_go_in_turn() {
+    let store = Store::default();
+    let settings = Settings {
+        max_in_flight: 4 * MOST_SWEPT,
+        max_age: Duration::from_secs(5),
+        ..Settings::default()
+    };
+    let [one] = &mut workers(1, &settings, &store)[..] else { panic!() };
+    let tickets: Vec<_> = (1..=4 * MOST_SWEPT as u64)
+        .map(|span| one.arrive(&[("x-request-id", "a")], context(1, span), &store))
+        .collect();
+    assert_eq!(one.origin(&[("x-request-id", "a")], &store), None, "more than are compared");
+    // The first of them is the last of its slot.
+    one.end(tickets[0], &store);
+    for second in 0..4 {
+        one.tick(NOW + 5 + second, &store);
+        let left = (3 - second as usize) * MOST_SWEPT;
+        assert_eq!(one.correlation.table.requests(), left, "after {second} s more");
+    }
+    assert!(one.arrive(&[("x-request-id", "a")], context(2, 2), &store).is_some());
+    let found = one.origin(&[("x-request-id", "a")], &store);
+    assert_eq!(found.map(|(context, ..)| context.trace_id.value()), Some(2));
+}

@@ -158,6 +158,7 @@ impl Workers {
     pub(super) fn find(
         &mut self,
         slot: usize,
+        now: u32,
         envoy: &dyn Surroundings,
         found: &mut dyn FnMut(&Entry),
     ) -> Option<()> {
@@ -171,12 +172,13 @@ impl Workers {
         for worker in (0..self.known).filter(|number| Some(*number) != self.own) {
             let Some((bytes, _)) = envoy.shared_data(&name(worker, slot)) else { continue };
             let (entries, _) = bytes.as_chunks();
-            if entries.len() > MOST_SHARED {
+            // What is too old may be of a worker that was replaced, and that nobody takes back.
+            let mut in_flight =
+                entries.iter().map(|entry| Entry(*entry)).filter(|entry| entry.expires() > now);
+            if entries.len() > MOST_SHARED && in_flight.next().is_some() {
                 return None;
             }
-            for entry in entries {
-                found(&Entry(*entry));
-            }
+            in_flight.for_each(|entry| found(&entry));
         }
         Some(())
     }
