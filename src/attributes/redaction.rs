@@ -36,8 +36,8 @@ impl Redaction {
         self.value_within(bytes, self.max_tag)
     }
 
-    /// The same of another length.
-    pub(super) fn value_within(&self, bytes: &[u8], max: usize) -> String {
+    /// Any text of at most so many bytes: URLs are redacted, and what looks like a secret is masked.
+    pub fn value_within(&self, bytes: &[u8], max: usize) -> String {
         match origin(bytes) {
             Some(origin) => self.url(bytes, origin, max),
             None => self.masked(bytes, max),
@@ -50,12 +50,12 @@ impl Redaction {
     }
 
     /// Path and query.
-    pub(super) fn path(&self, bytes: &[u8]) -> String {
+    pub fn path(&self, bytes: &[u8]) -> String {
         self.url(bytes, 0, self.max_path)
     }
 
     /// An authority without user information, which is a password as a rule.
-    pub(super) fn authority(&self, bytes: &[u8]) -> String {
+    pub fn authority(&self, bytes: &[u8]) -> String {
         self.word(bytes.rsplit(|byte| *byte == b'@').next().unwrap_or(bytes))
     }
 
