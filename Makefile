@@ -125,7 +125,7 @@ traps: rust-target
 	@cargo build --quiet --release --target $(TARGET) --locked --features traps --target-dir target/traps
 
 .PHONY: e2e
-e2e: build traps $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
+e2e: build traps target/modules/foreign.wasm $(VENV)/whole debian-packages ## the built module in a real Envoy, with a real Zipkin and Jaeger
 	@$(RUN) -m pytest $(or $(PYTEST),-n 2 --dist loadfile tests/e2e)
 
 CARGO_FUZZ := $(MESHSPAN_CACHE)/cargo-fuzz@0.13.2

@@ -81,7 +81,8 @@ impl Limit {
         Self { of: None, key: "meshspan.kept".to_owned(), ceiling, owed: Cell::new(0.0) }
     }
 
-    /// The bucket as it is now. One that nobody has written to, or not as we do, is full.
+    /// The bucket as it is now. One that nobody has written to, or not as we do, or at a time that is far
+    /// ahead, is full.
     #[inline(never)]
     pub(super) fn view(&self, envoy: &dyn Surroundings) -> View {
         let now = envoy.clock();
@@ -90,11 +91,11 @@ impl Limit {
         let mut view = View { tokens: burst, at: now, version, share: 1.0 };
         if let [tokens, at] = value.as_chunks().0 {
             let (tokens, at) = (f64::from_le_bytes(*tokens), u64::from_le_bytes(*at));
-            // Of a number and none `max` takes the number.
-            let tokens = tokens.max(-MOST_HALVINGS * self.step());
-            let came_in = now.saturating_sub(at) as f64 * per_second / SECOND;
-            view.tokens = burst.min(tokens + came_in);
             if at.saturating_sub(now) <= LATE {
+                // Of a number and none `max` takes the number.
+                let tokens = tokens.max(-MOST_HALVINGS * self.step());
+                let came_in = now.saturating_sub(at) as f64 * per_second / SECOND;
+                view.tokens = burst.min(tokens + came_in);
                 view.at = at.max(now);
             }
         }
