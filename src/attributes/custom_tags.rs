@@ -136,7 +136,12 @@ impl CustomTags {
         let max = tag.max_length.unwrap_or(redaction.max_tag());
         match tag.mode {
             TagMode::Plain => Some(redaction.value_within(bytes, max)),
-            mode => self.hidden(mode, bytes, max),
+            mode => {
+                if bytes.len() > MAX_HASHED {
+                    redaction.count_cut();
+                }
+                self.hidden(mode, bytes, max)
+            }
         }
     }
 

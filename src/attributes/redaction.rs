@@ -4,6 +4,7 @@ use super::masking::{self, LOOK_AHEAD, REDACTED};
 use super::path_match::{self, MAX_SEGMENTS};
 use super::text;
 use crate::config::{ClientAddress, Privacy, Query, Settings};
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 /// What may be recorded of a request, and how much of it.
@@ -14,6 +15,8 @@ pub struct Redaction {
     /// Longest path with its query, in bytes.
     max_path: usize,
     privacy: Privacy,
+    /// How many values were longer than they may be.
+    cut: Cell<i64>,
 }
 
 impl Redaction {
@@ -23,12 +26,30 @@ impl Redaction {
             max_tag: settings.max_tag_length,
             max_path: settings.max_path_length,
             privacy: settings.privacy.clone(),
+            cut: Cell::new(0),
         }
+    }
+
+    /// How many values were longer than they may be, since this was asked last.
+    pub fn take_cut(&self) -> i64 {
+        self.cut.take()
+    }
+
+    /// One value was.
+    pub(super) fn count_cut(&self) {
+        self.cut.set(self.cut.get() + 1);
+    }
+
+    fn text(&self, bytes: &[u8], max: usize) -> String {
+        if bytes.len() > max {
+            self.count_cut();
+        }
+        text::text(bytes, max)
     }
 
     /// A word of a protocol's, or an id: what it says is known.
     pub(super) fn word(&self, bytes: &[u8]) -> String {
-        text::text(bytes, self.max_tag)
+        self.text(bytes, self.max_tag)
     }
 
     /// Any text: URLs are redacted, and what looks like a secret is masked.
@@ -132,10 +153,10 @@ impl Redaction {
         let kept = bytes.get(..max + LOOK_AHEAD).unwrap_or(bytes);
         let is_cut = kept.len() < bytes.len();
         if !is_cut && masking::is_harmless(kept) {
-            return text::text(kept, max);
+            return self.text(kept, max);
         }
         let Privacy { mask_emails, mask_cards, .. } = self.privacy;
-        text::text(&masking::masked(kept, is_cut, mask_emails, mask_cards), max)
+        self.text(&masking::masked(kept, is_cut, mask_emails, mask_cards), max)
     }
 }
 

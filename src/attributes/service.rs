@@ -118,6 +118,8 @@ pub struct ServiceNames {
     inbound: Vec<(String, Option<Service>)>,
     from_authority: Vec<String>,
     spans: SpanNames,
+    /// How many authorities found no room.
+    limited: i64,
 }
 
 /// Envoy's attributes that may name a service where the cluster does not.
@@ -191,10 +193,17 @@ impl ServiceNames {
         if self.from_authority.contains(&name) {
             return Some(service);
         }
-        (self.from_authority.len() < MAX_AUTHORITY_NAMES).then(|| {
-            self.from_authority.push(name);
-            service
-        })
+        if self.from_authority.len() >= MAX_AUTHORITY_NAMES {
+            self.limited += 1;
+            return None;
+        }
+        self.from_authority.push(name);
+        Some(service)
+    }
+
+    /// How many names found no room, since this was asked last.
+    pub fn take_limited(&mut self) -> i64 {
+        core::mem::take(&mut self.limited) + self.spans.take_limited()
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct SpanNames {
     template: Template,
     operations: Vec<String>,
     given: Vec<String>,
+    /// How many found no room.
+    limited: i64,
 }
 
 impl SpanNames {
@@ -36,6 +38,11 @@ impl SpanNames {
 
     pub(super) fn has_template(&self) -> bool {
         !self.template.is_empty()
+    }
+
+    /// How many names found no room, since this was asked last.
+    pub(super) fn take_limited(&mut self) -> i64 {
+        core::mem::take(&mut self.limited)
     }
 
     /// Whether the route's name is of interest.
@@ -90,6 +97,7 @@ impl SpanNames {
         }
         if !self.given.contains(&name) {
             if self.given.len() >= MAX_SPAN_NAMES {
+                self.limited += 1;
                 return OTHER.to_owned();
             }
             self.given.push(name.clone());

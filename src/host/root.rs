@@ -91,7 +91,13 @@ impl Root {
                 asking.answered(&reply, &mut running.shared.tracer.borrow_mut());
                 running.ended()
             }
-            None => running.answered(token, reply),
+            None => {
+                if body > most {
+                    let mut tracer = running.shared.tracer.borrow_mut();
+                    tracer.stats.add(Metric::AnswersCut, 1);
+                }
+                running.answered(token, reply)
+            }
         }
     }
 

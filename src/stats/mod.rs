@@ -54,13 +54,19 @@ pub enum Metric {
     SpansKept,
     /// Such spans that a ceiling alone left out.
     SpansKeptLimited,
+    /// Values of tags, paths included, that were longer than they may be.
+    ValuesCut,
+    /// Names of spans and of services that were one too many.
+    NamesLimited,
+    /// Answers of collectors of which only the beginning was read.
+    AnswersCut,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -84,6 +90,9 @@ impl Metric {
         Self::RemoteSamplingFailures,
         Self::SpansKept,
         Self::SpansKeptLimited,
+        Self::ValuesCut,
+        Self::NamesLimited,
+        Self::AnswersCut,
         Self::ConfigurationInvalid,
     ];
 
@@ -113,6 +122,9 @@ impl Metric {
             Self::RemoteSamplingFailures => "meshspan_remote_sampling_failures",
             Self::SpansKept => "meshspan_spans_kept",
             Self::SpansKeptLimited => "meshspan_spans_kept_limited",
+            Self::ValuesCut => "meshspan_values_cut",
+            Self::NamesLimited => "meshspan_names_limited",
+            Self::AnswersCut => "meshspan_answers_cut",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

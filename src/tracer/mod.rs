@@ -447,6 +447,8 @@ impl Tracer {
         let rule = sampler.name(recording.reason());
         let span = recording.finish(facts, rule, resource, names, tags, redaction);
         self.exporter.push(&span, &mut self.stats);
+        self.stats.add(Metric::ValuesCut, self.redaction.take_cut());
+        self.stats.add(Metric::NamesLimited, self.names.take_limited());
     }
 }
 

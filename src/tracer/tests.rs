@@ -647,3 +647,61 @@ fn a_response_tells_of_its_trace_at_the_edge_or_everywhere() {
         assert_eq!(answer, expected.unwrap_or_default(), "{config} {node_id} {traceparent:?}");
     }
 }
+
+#[test]
+fn what_caps_cut_and_leave_out_is_counted() {
+    let long = "v".repeat(5_000);
+    let url = format!("/{}", "a/".repeat(200));
+    let query = format!("/?a={long}");
+    let short = r#"{"sampling": 100, "maxTagLength": 16, "hashKey": "0123456789abcdef", "customTags": {
+        "plain": {"header": {"name": "x-plain"}}, "hash": {"header": {"name": "x-hash"}, "mode": "hash"}}}"#;
+    let named = r#"{"sampling": 100, "spanName": {"template": "{route}"}}"#;
+    for (name, config, lines, cut) in [
+        ("nothing", "{\"sampling\": 100}", vec![(":path", "/"), ("user-agent", "a")], 0),
+        ("a path", "{\"sampling\": 100}", vec![(":path", url.as_str())], 1),
+        ("a path whose query is shortened", "{\"sampling\": 100}", vec![(":path", &query)], 0),
+        ("a path and a user agent", short, vec![(":path", &url), ("user-agent", &long)], 2),
+        ("a tag of its own", short, vec![("x-plain", "0123456789abcdefg")], 1),
+        ("one that just fits", short, vec![("x-plain", "0123456789abcdef")], 0),
+        ("one that is hashed", short, vec![("x-hash", &long)], 1),
+        ("one that nothing asks for", short, vec![("x-other", &long)], 0),
+        ("one of another length", named, vec![("user-agent", &long)], 1),
+    ] {
+        let mut tracer = tracer(config);
+        let started = tracer.start(&headers(&lines), &Nowhere);
+        tracer.finish(started.recording.unwrap(), facts());
+        let counted = told(&mut tracer).contains(&(Metric::ValuesCut, cut));
+        assert!(counted || cut == 0, "{name}");
+        assert_eq!(tracer.redaction.take_cut(), 0, "{name}");
+    }
+}
+
+/// What clients choose, each time something else: nothing is kept of it but names, which have a limit.
+#[test]
+fn values_that_are_ever_new_make_nothing_grow() {
+    let mut tracer = tracer(
+        r#"{"sampling": {"percent": 100, "keep": {"errors": true},
+            "rules": [{"name": "r", "match": {"path": {"prefix": "/p"}}, "ratePerSecond": 100000}]},
+            "spanName": {"template": "{method} {service} {route}"}, "operations": ["/{x}"],
+            "queue": {"maxSpans": 10, "overflow": "drop-oldest"},
+            "customTags": {"a": {"header": {"name": "x-a"}}}}"#,
+    );
+    let mut limited = 0;
+    for number in 0..1_000 {
+        let text = number.to_string();
+        let authority = format!("h{number}:80");
+        let path = format!("/p{number}?q={number}");
+        let lines = [(":authority", &authority), (":path", &path), ("x-a", &text)];
+        let lines = lines.map(|(name, value)| (name, value.as_str()));
+        let started = tracer.start(&headers(&lines), &Nowhere);
+        let route = Some(text);
+        tracer.finish(started.recording.unwrap(), Facts { service: None, route, ..facts() });
+        let told = told(&mut tracer);
+        limited += told.iter().filter(|(it, _)| *it == Metric::NamesLimited).count();
+    }
+    // The first 256 names of spans; of the authorities the first 100, and then none of a span.
+    assert_eq!(limited, 1_000 - 100);
+    let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
+    let spans: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(spans.as_array().unwrap().len(), 10);
+}
