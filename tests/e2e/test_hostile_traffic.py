@@ -16,13 +16,14 @@ EXCHANGES = 6_000
 WARM, MOST_GROWTH = EXCHANGES // 3, 4 << 20
 
 
+@pytest.mark.parametrize("more", [False, True], ids=["usual", "with more configured"])
 @pytest.mark.parametrize(
     "over_http2, direction", [(False, "inbound"), (True, "outbound")], ids=["http1 inbound", "http2 outbound"]
 )
 def test_broken_exchanges_are_the_same_as_without_the_module(
-    proxy: Callable[..., SingleProxy], loop: BackgroundLoop, over_http2: bool, direction: str
+    proxy: Callable[..., SingleProxy], loop: BackgroundLoop, over_http2: bool, direction: str, more: bool
 ) -> None:
-    proxies = Proxies(proxy, loop, over_http2, direction)
+    proxies = Proxies(proxy, loop, over_http2, direction, more)
     assert proxies.compare(range(WARM), SEED) == []
     before = proxies.memory()
     assert proxies.compare(range(WARM, EXCHANGES), SEED) == []
@@ -32,3 +33,9 @@ def test_broken_exchanges_are_the_same_as_without_the_module(
     for one in proxies.traced:
         # The VM is the one that began: Envoy makes no other under this policy.
         assert one.stats()["meshspan_spans_sampled"] > 0 and not one.trapped()
+    if more:
+        # What is configured has been at work.
+        stats = [one.stats() for one in proxies.traced]
+        for name in ("spans_kept", "contexts_replaced", "decisions_ignored", "traces_limited"):
+            assert any(one.get(f"meshspan_{name}") for one in stats), name
+        assert {b"traceresponse", b"x-trace-id"} <= proxies.seen

@@ -180,6 +180,10 @@ REFUSED: dict[str, tuple[Answer, str]] = {
     ),
     "too long": (Answer(body=b" " * (1 << 20) + NONE), "answer: 131073 bytes; allowed: at most 131072"),
     "too deep": (Answer(body=b"[" * 100_000), "answer: not JSON: maximal depth"),
+    "as deep as it is long": (Answer(body=b"[" * 131_072), "answer: not JSON: maximal depth"),
+    "lists as many as there may be": (
+        Answer(body=b'{"a": [' + b",".join([b"[[[]]]"] * 18_000) + b"]}"), "answer: no strategy; allowed: ",
+    ),
     "no such service": (Answer(status=404, body=NONE), "it answered 404"),
     "an error": (Answer(status=500, body=NONE), "it answered 500"),
     "redirected": (Answer(status=302, headers=(("location", "/"),), body=NONE), "it answered 302"),

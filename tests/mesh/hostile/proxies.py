@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..background import BackgroundLoop
@@ -23,6 +24,54 @@ AT_ONCE = 8
 # How often an exchange has to make a difference, and how far apart the numbers are of its plays: the same proxy plays all.
 PLAYS, ANOTHER = 3, 3_000_000
 
+# As users who configure little have it, and with whatever looks at requests and answers besides.
+USUAL: dict[str, Any] = {"sampling": 100, "customTags": {"account": {"header": {"name": "x-account-id"}}}}
+MORE: dict[str, Any] = {
+    "sampling": {
+        "percent": 60,
+        "rules": [
+            {"name": "paths", "match": {"path": {"regex": "^/(.*[a-f]){2}|%|/$"}}, "percent": 80, "ratePerSecond": 20},
+            {"name": "agents", "match": {"userAgent": {"regex": "(?i)(moz|curl).*[^ -~]"}}, "percent": 90},
+            {
+                "name": "hosts", "ratePerSecond": 0.5,
+                "match": {"host": {"suffix": "e"}, "headers": {"x-account-id": {"regex": ".+"}}},
+            },
+        ],
+        "force": {"header": "x-account-id", "value": "42"},
+        "keep": {"errors": True, "slowerThan": "1ms"},
+    },
+    "customTags": {
+        "account": {"header": {"name": "x-account-id"}, "mode": "hash"},
+        "theme": {"cookie": {"name": "theme", "defaultValue": "-"}},
+        "page": {"queryParameter": {"name": "page"}, "mode": "mask"},
+        "first": {"pathSegment": {"template": "/{first}"}},
+        "last": {"pathSegment": {"template": "/**/{last}"}},
+        "user": {"baggage": {"name": "user"}},
+        "type": {"responseHeader": {"name": "content-type"}},
+        "cookies": {"responseHeader": {"name": "set-cookie"}, "allowSensitive": True, "maxLength": 4},
+        "sent": {"requestTrailer": {"name": "x-trailer"}},
+        "got": {"responseTrailer": {"name": "grpc-status"}},
+        "claim": {"metadata": {"kind": "dynamic", "path": ["a", "b"]}},
+        "details": {"attribute": {"name": "response.code_details"}},
+        "took": {"attribute": {"name": "request.duration"}, "mode": "mask"},
+    },
+    "hashKey": "0123456789abcdef",
+    "spanName": {"template": "{method} {route} of {service}"},
+    "operations": ["/**/{id}"],
+    "pathRedact": ["/**/x/{id}", "a*"],
+    "response": {"traceresponse": True, "header": "x-trace-id", "at": "everywhere"},
+    "accessLog": "all",
+    "correlation": {"headers": ["x-account-id"], "maxInFlight": 4},
+}  # fmt: skip
+# Of the proxies with more, each has another. Nobody here is who they say.
+TRUST: tuple[dict[str, Any], ...] = (
+    {"context": "link", "sampled": "limit", "from": []},
+    {"context": "ignore", "sampled": "ignore", "from": ["10.0.0.0/8", "spiffe://cluster.local/*"]},
+    {"context": "continue", "sampled": "limit", "ratePerSecond": 5},
+)
+# What the module adds to answers then, and does not let through.
+OURS = (b"traceresponse", b"x-trace-id", b"baggage")
+
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -30,9 +79,17 @@ class Proxies:
     """Plays exchanges to one Envoy after the other with the module, and all to the one without."""
 
     def __init__(
-        self, make: Callable[..., SingleProxy], loop: BackgroundLoop, over_http2: bool, direction: str
+        self,
+        make: Callable[..., SingleProxy],
+        loop: BackgroundLoop,
+        over_http2: bool,
+        direction: str,
+        more: bool = False,
     ) -> None:
         self._loop = loop
+        self._ours = OURS if more else ()
+        # Which of those have come.
+        self.seen: set[bytes] = set()
         self._over_http2 = over_http2
         upstream = PlayingHttp2Upstream if over_http2 else PlayingUpstream
 
@@ -40,16 +97,10 @@ class Proxies:
             return make(upstream=upstream(loop), change=_admit, direction=direction, **named)
 
         self.plain = proxy(tracer="none")
+        configurations = [{**MORE, "trust": trust} for trust in TRUST] if more else [USUAL] * len(PROTOCOLS)
         self.traced = [
-            proxy(
-                config={
-                    "sampling": 100,
-                    "customTags": {"account": {"header": {"name": "x-account-id"}}},
-                    "collector": {"protocol": protocol},
-                },
-                failure_policy="FAIL_CLOSED",
-            )
-            for protocol in PROTOCOLS
+            proxy(config={**config, "collector": {"protocol": protocol}}, failure_policy="FAIL_CLOSED")
+            for protocol, config in zip(PROTOCOLS, configurations, strict=True)
         ]
 
     def compare(self, numbers: range, seed: int) -> list[str]:
@@ -88,7 +139,7 @@ class Proxies:
         outcomes = [] if exchange.leaves else [[self._answer(play) for play in plays]]
         # Whether a head has arrived whose request is refused later, nobody can say.
         if all(play.arrived for play in plays):
-            outcomes.append([_others(play.arrived or []) for play in plays])
+            outcomes.append([self._others(play.arrived or []) for play in plays])
         return [
             f"seed {seed}, number {number}: {traced} with the module, {plain} without; {exchange}"
             for traced, plain in outcomes
@@ -101,9 +152,19 @@ class Proxies:
         if self._over_http2:
             found, error = frames.streams(received, [http2.STREAM])
             stream = found[http2.STREAM]
-            heads = [answers.comparable(head) for head in stream.heads]
+            heads = [self._without_ours(answers.comparable(head)) for head in stream.heads]
             return heads, stream.body, stream.ended, stream.reset, error
-        return answers.taken_apart(received, play.exchange.bodies)
+        apart = answers.taken_apart(received, play.exchange.bodies)
+        return [replace(answer, head=self._without_ours(answer.head)) for answer in apart]
+
+    def _others(self, head: HeaderList) -> HeaderList:
+        """Headers that are not for propagation."""
+        others = [line for line in head if line[0] not in PROPAGATION_HEADERS]
+        return self._without_ours(answers.comparable(others))
+
+    def _without_ours(self, head: HeaderList) -> HeaderList:
+        self.seen |= {name for name, _ in head if name in self._ours}
+        return [line for line in head if line[0] not in self._ours]
 
     def check_spans(self) -> int:
         """That whatever arrived upstream with the sampled flag was exported, each once; how many that is."""
@@ -112,11 +173,6 @@ class Proxies:
     def memory(self) -> list[int]:
         """The bytes that each has for itself, the one without the module last."""
         return [proxy.envoy.anonymous() for proxy in (*self.traced, self.plain)]
-
-
-def _others(head: HeaderList) -> HeaderList:
-    """Headers that are not for propagation."""
-    return answers.comparable([line for line in head if line[0] not in PROPAGATION_HEADERS])
 
 
 def _check_spans(proxy: SingleProxy) -> int:
