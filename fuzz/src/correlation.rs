@@ -1,7 +1,7 @@
 //! Requests that come, go and ask in any order, in several workers, against a list of what is in flight.
 
 use meshspan::config::{Attribute, Correlation as Settings};
-use meshspan::correlation::{Context, Correlation, Ticket};
+use meshspan::correlation::{Context, Correlation, Sidecar, Ticket};
 use meshspan::sampling::Surroundings;
 use meshspan::stats::{Metric, Stats};
 use meshspan::trace::{Decision, SpanId, TraceFlags, TraceId};
@@ -43,6 +43,23 @@ impl Surroundings for Store {
             (*old, *at) = (value.to_vec(), *at + 1);
         }
         is_current
+    }
+}
+
+/// What only other evidence than ids asks for.
+impl Sidecar for Store {
+    fn crowd(&self) -> u64 {
+        0
+    }
+
+    fn change_crowd(&self, _: i64) {}
+
+    fn source_port(&self) -> Option<u16> {
+        None
+    }
+
+    fn upstream_port(&self, _: u32, _: u32) -> Option<u16> {
+        None
     }
 }
 
@@ -177,7 +194,7 @@ impl Proxy {
         let Self { settings, store, stats, .. } = self;
         let its = &mut self.workers[worker];
         let ticket = with(request_id, session, |headers| {
-            its.arrived(settings, headers, &context, stats, store)
+            its.arrived(settings, number as u32, headers, &context, stats, store)
         });
         let count = self.in_flight.iter().filter(|it| it.worker == worker).count();
         let has_key = request_id > 0 || session > 0;
@@ -198,7 +215,9 @@ impl Proxy {
         let (request_id, session) = (what % 4, what / 4 % 4);
         let Self { settings, store, .. } = self;
         let its = &mut self.workers[worker];
-        let found = with(request_id, session, |headers| its.origin(settings, headers, store));
+        let found = with(request_id, session, |headers| {
+            its.origin(settings, u32::MAX, headers, &mut None, store)
+        });
         if self.is_foreign {
             return;
         }
