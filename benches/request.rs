@@ -101,6 +101,7 @@ fn facts(tracer: &mut Tracer) -> Facts {
         upstream: None,
         grpc_status: None,
         grpc_message: None,
+        way: None,
     }
 }
 

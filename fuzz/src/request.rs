@@ -1,7 +1,7 @@
 //! A request as Envoy would drive it: its headers changed, and the facts of its end.
 
 use super::lines::{Header, value};
-use meshspan::attributes::{Facts, Naming};
+use meshspan::attributes::{Facts, Naming, Way};
 use meshspan::config::Attribute;
 use meshspan::propagation::Edit;
 use meshspan::sampling::Surroundings;
@@ -80,6 +80,13 @@ pub fn facts(tracer: &mut Tracer, lines: &[Header]) -> Facts {
         upstream: address("fact-upstream"),
         grpc_status: bytes("fact-grpc-status"),
         grpc_message: bytes("fact-grpc-message"),
+        way: text("fact-responded").map(|_| Way {
+            responded: time("fact-responded"),
+            attempts: number("fact-attempts"),
+            pool_ready: number("fact-pool-ready"),
+            backend_latency: number("fact-backend-latency"),
+            is_upstreams: text("fact-upstreams").is_some(),
+        }),
     }
 }
 

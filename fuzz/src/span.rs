@@ -156,6 +156,10 @@ fn check_otlp(body: &[u8], lines: &[Header]) -> otlp::Span {
     assert!(spans.is_empty() && span.trace_id.len() == 16 && span.span_id.len() == 8);
     assert!(span.end_time_unix_nano >= span.start_time_unix_nano, "it ends before it begins");
     assert!(span.trace_state.len() <= 512);
+    let times = span.events.iter().map(|event| event.time_unix_nano);
+    let times =
+        [span.start_time_unix_nano].into_iter().chain(times).chain([span.end_time_unix_nano]);
+    assert!(times.is_sorted(), "an event out of its place: {:?}", span.events);
     let mut names: Vec<&str> = span.attributes.iter().map(|it| it.key.as_str()).collect();
     names.sort_unstable();
     assert!(names.is_sorted_by(|one, next| one < next), "a name comes twice: {names:?}");

@@ -1,6 +1,6 @@
 //! What Envoy knows of a request when it has ended.
 
-use super::Service;
+use super::{Service, Way};
 use crate::trace::SpanKind;
 use std::net::SocketAddr;
 
@@ -54,6 +54,8 @@ pub struct Facts {
     pub grpc_status: Option<Vec<u8>>,
     /// `grpc-message` likewise.
     pub grpc_message: Option<Vec<u8>>,
+    /// What Envoy tells of its way, where events are wanted.
+    pub way: Option<Way>,
 }
 
 impl Facts {

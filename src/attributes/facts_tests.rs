@@ -30,6 +30,7 @@ fn facts(status_code: Option<u16>, flags: u64, grpc_status: &str) -> Facts {
         upstream: None,
         grpc_status: (!grpc_status.is_empty()).then(|| grpc_status.as_bytes().to_vec()),
         grpc_message: None,
+        way: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod resource;
 mod service;
 mod span_names;
 mod text;
+mod way;
 
 pub use custom_tags::{Asked, CustomTags, is_on};
 pub use facts::{Facts, GRPC_ERRORS};
@@ -21,3 +22,4 @@ pub use redaction::Redaction;
 pub use resource::{Istio, Resource};
 pub use service::{MAX_AUTHORITY_NAMES, Naming, Service, ServiceNames};
 pub use span_names::MAX_SPAN_NAMES;
+pub use way::Way;

@@ -118,8 +118,10 @@ impl Recording {
         let grpc_status = facts.grpc_status_number();
         let error = facts.status_code.is_none_or(|code| code >= 500) || facts.is_grpc_error();
         let peer = facts.peer.and_then(|peer| redaction.client(peer));
-        let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
         let method = self.request.known_method();
+        let way = facts.way.unwrap_or_default();
+        let events = way.events(&facts, method == Some("CONNECT"));
+        let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
         let counts = self.verdict.reason == Reason::Remote && self.context.parent_id.is_none();
         Span {
             trace_id: self.context.trace_id,
@@ -155,7 +157,10 @@ impl Recording {
                 grpc_status,
                 grpc_message: facts.grpc_message.map(|value| redaction.value(&value)),
                 error,
+                resend_count: way.resend_count(),
+                pool_ready: way.pool_ready,
             },
+            events,
             custom_tags: tags.tags(self.values, facts.kind),
         }
     }

@@ -44,6 +44,7 @@ fn facts() -> Facts {
         upstream: "10.0.0.8:9090".parse().ok(),
         grpc_status: None,
         grpc_message: None,
+        way: None,
     }
 }
 

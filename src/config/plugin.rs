@@ -66,6 +66,7 @@ pub struct PluginConfig {
     pub(super) privacy: Privacy,
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
+    pub(super) events: bool,
     pub(super) span_name: Template,
     pub(super) operations: Vec<String>,
     pub(super) extract: Vec<Format>,
@@ -91,6 +92,7 @@ impl Default for PluginConfig {
             privacy: Privacy::default(),
             access_log: AccessLog::default(),
             response: Response::default(),
+            events: false,
             span_name: Template::new(),
             operations: Vec::new(),
             extract: Format::ALL.to_vec(),
@@ -139,6 +141,9 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
         config.access_log = one_of(&field, &AccessLog::NAMED)?;
     }
     object.take(&["response"], |field| response::read(&mut config.response, field))?;
+    if let Some(field) = object.given(&["events"])? {
+        config.events = field.boolean()?;
+    }
     span_name::read(&mut config.span_name, &mut config.operations, &mut object)?;
     object.take(&["propagation"], |field| propagation(&mut config, field))?;
     if let Some(collector) = object.take(&["collector"], collector::read)? {

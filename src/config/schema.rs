@@ -80,6 +80,11 @@ pub fn schema() -> Value {
             json!({"enum": names(&AccessLog::NAMED), "default": "none"}),
         ),
         ("response", "What responses tell of their traces.", response()),
+        (
+            "events",
+            "Whether spans tell when their requests were sent on and answered.",
+            json!({"type": "boolean", "default": false}),
+        ),
         ("spanName", "What spans are called, where it is not by their service.", span_name()),
         ("operations", "Templates of paths, which name operations in spanName.", list(operation())),
         ("propagation", "The formats of trace headers.", propagation()),

@@ -36,6 +36,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// What responses tell of their traces.
     pub response: Response,
+    /// Whether spans tell moments of their requests.
+    pub events: bool,
     /// The template of spans' names, of at most 128 bytes; where it is empty the service names them.
     pub span_name: Template,
     /// Templates of paths, `/users/{id}`, which name operations there, at most 64; the first that matches counts.
@@ -152,6 +154,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
         privacy: plugin.privacy,
         access_log: plugin.access_log,
         response: plugin.response,
+        events: plugin.events,
         span_name: plugin.span_name,
         operations: plugin.operations,
         extract: plugin.extract,

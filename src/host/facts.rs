@@ -1,9 +1,10 @@
 //! What Envoy knows of a request that has ended.
 
+use super::abi;
 use super::attributes::{bytes, text};
 use super::expression::{self, Expression};
 use super::surroundings::Envoy;
-use crate::attributes::{Facts, Naming};
+use crate::attributes::{Facts, Naming, Way};
 use crate::config::Keep;
 use crate::trace::SpanKind;
 use crate::tracer::Tracer;
@@ -68,6 +69,46 @@ impl Suspicions {
     }
 }
 
+/// What is asked of a request's way, where events are wanted, by two hostcalls more.
+#[derive(Clone, Copy)]
+pub(super) struct Moments {
+    way: Expression,
+    /// Null for an answer that is the upstream's. At the end its details may be those of the end.
+    answers: Expression,
+}
+
+impl Moments {
+    /// To be called in the root context; nothing where Envoy has no expressions.
+    pub(super) fn compile() -> Option<Self> {
+        let list = "[has(upstream.cx_pool_ready_duration)?upstream.cx_pool_ready_duration:duration('0s'),\
+                    upstream.request_attempt_count,\
+                    has(response.backend_latency)?response.backend_latency:duration('0s')]";
+        Some(Self {
+            way: Expression::compile(list)?,
+            answers: Expression::compile("response.code_details=='via_upstream'?null:1")?,
+        })
+    }
+
+    /// The headers of its response pass.
+    pub(super) fn answered(self) -> Way {
+        Way { responded: abi::now(), is_upstreams: self.answers.is_null(), ..Way::default() }
+    }
+
+    /// It has ended, and its response passed so.
+    pub(super) fn ended(self, answered: Way) -> Way {
+        let list = self.way.evaluate().unwrap_or_default();
+        match expression::items(&list).as_deref() {
+            Some([pool_ready, attempts, backend_latency]) => Way {
+                pool_ready: size(pool_ready),
+                attempts: size(attempts),
+                backend_latency: size(backend_latency),
+                ..answered
+            },
+            _ => answered,
+        }
+    }
+}
+
 /// Of a request that has a body.
 const SIZES: &str = ",request.total_size,request.headers_bytes";
 
@@ -121,6 +162,7 @@ pub(super) fn read(
         upstream: attributes.upstream,
         grpc_status: grpc("grpc-status"),
         grpc_message: grpc("grpc-message"),
+        way: None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::attributes::text;
 use super::facts;
 use super::shared::Shared;
 use super::surroundings::Envoy;
-use crate::attributes::{Facts, Recording, is_on};
+use crate::attributes::{Facts, Recording, Way, is_on};
 use crate::config::{AccessLog, TRACERESPONSE, TagSource};
 use crate::correlation::Ticket;
 use crate::pairs;
@@ -40,6 +40,8 @@ pub(super) struct Request {
     /// What its response says of the trace, until it has said so; or nothing.
     answer: Vec<u8>,
     has_body: bool,
+    /// How its response passed, where events are wanted.
+    way: Way,
     /// Of a request whose end is of interest to others.
     ticket: Option<Ticket>,
 }
@@ -66,8 +68,8 @@ impl State {
 
 impl Request {
     pub(super) fn new(stream: u32, shared: Rc<Shared>) -> Self {
-        let (state, answer) = (State::Expected, Vec::new());
-        Self { stream, shared, state, answer, has_body: true, ticket: None }
+        let (state, answer, way) = (State::Expected, Vec::new(), Way::default());
+        Self { stream, shared, state, answer, has_body: true, way, ticket: None }
     }
 
     /// Its headers are here; whether anything is left to be said of it, or its end is of account.
@@ -118,6 +120,11 @@ impl Request {
                 abi::replace_header(Map::ResponseHeaders, name, trace_id);
             }
         }
+        if let Some(moments) = self.shared.moments
+            && !matches!(self.state, State::Done)
+        {
+            self.way = moments.answered();
+        }
         // Where its own headers have not come yet, a filter before ours answers it.
         self.is_kept()
     }
@@ -128,14 +135,14 @@ impl Request {
 
     /// It has ended.
     pub(super) fn finish(self) {
-        let Self { shared, mut state, has_body, ticket, .. } = self;
+        let Self { shared, mut state, has_body, way, ticket, .. } = self;
         shared.in_flight.end(ticket);
         if matches!(state, State::Expected) {
             state = start_late(&shared).map_or(State::Done, State::of);
         }
         match state {
-            State::Recorded(recording) => finish(&shared, *recording, has_body),
-            State::Unsampled(unsampled) => keep(&shared, *unsampled, has_body),
+            State::Recorded(recording) => finish(&shared, *recording, has_body, way),
+            State::Unsampled(unsampled) => keep(&shared, *unsampled, has_body, way),
             State::Expected | State::Done => {}
         }
     }
@@ -191,15 +198,16 @@ fn apply(edit: &Edit) {
     }
 }
 
-fn finish(shared: &Shared, recording: Recording, has_body: bool) {
+fn finish(shared: &Shared, recording: Recording, has_body: bool, way: Way) {
     let mut tracer = shared.tracer.borrow_mut();
     let is_grpc = recording.is_grpc();
-    let facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
+    let mut facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
+    facts.way = shared.moments.map(|moments| moments.ended(way));
     export(shared, tracer, recording, facts);
 }
 
 /// A request that is not sampled has ended. Its headers are read again, since few are kept.
-fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool) {
+fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool, way: Way) {
     let Unsampled { context, is_grpc, .. } = unsampled;
     if shared.suspicions.is_some_and(|it| !it.suspects(is_grpc)) {
         return;
@@ -207,8 +215,9 @@ fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool) {
     let bytes = abi::request_headers();
     let headers = pairs::parse(&bytes).unwrap_or_default();
     let mut tracer = shared.tracer.borrow_mut();
-    let facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
+    let mut facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
     if let Some(recording) = tracer.keep(unsampled, &headers, &facts, &Envoy) {
+        facts.way = shared.moments.map(|moments| moments.ended(way));
         if shared.access_log == AccessLog::Sampled {
             show_ids(&context, Decision::Drop);
         }

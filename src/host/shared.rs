@@ -1,7 +1,7 @@
 //! What the requests of a root context share with it.
 
 use super::abi;
-use super::facts::{Expressions, Suspicions};
+use super::facts::{Expressions, Moments, Suspicions};
 use super::in_flight::InFlight;
 use crate::config::{AccessLog, Response, Settings};
 use crate::tracer::Tracer;
@@ -17,6 +17,8 @@ pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
     pub(super) expressions: Option<Expressions>,
     pub(super) suspicions: Option<Suspicions>,
+    /// Where events are wanted.
+    pub(super) moments: Option<Moments>,
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
     pub(super) in_flight: InFlight,
@@ -29,6 +31,7 @@ impl Shared {
             tracer: RefCell::new(tracer),
             expressions: Expressions::compile(),
             suspicions: settings.sampling.keep.as_ref().and_then(Suspicions::compile),
+            moments: settings.events.then(Moments::compile).flatten(),
             access_log: settings.access_log,
             response: settings.response.clone(),
             in_flight: InFlight::new(settings.correlation.clone()),

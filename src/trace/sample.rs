@@ -1,8 +1,8 @@
 //! Spans for the tests of other stations.
 
 use super::{
-    Endpoint, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span, SpanId, SpanKind,
-    Threshold, TraceFlags, TraceId,
+    Endpoint, Event, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span, SpanId,
+    SpanKind, Threshold, TraceFlags, TraceId,
 };
 
 /// A plain span: what every request has, and little more.
@@ -46,6 +46,7 @@ pub(crate) fn span(kind: SpanKind) -> Span<'static> {
             peer: "10.0.0.9".parse().ok(),
             ..HttpResponse::default()
         },
+        events: vec![],
         custom_tags: vec![],
     }
 }
@@ -77,8 +78,14 @@ pub(crate) fn full() -> Span<'static> {
             grpc_status: Some(14),
             grpc_message: Some("away".to_owned()),
             error: true,
+            resend_count: 2,
+            pool_ready: 700_000,
             ..base.response
         },
+        events: vec![
+            Event { name: "first_upstream_tx_byte_sent", time: base.start_time + 5 },
+            Event { name: "first_upstream_rx_byte_received", time: base.start_time + 1_000_000 },
+        ],
         // Longer than one and two bytes of length can say.
         custom_tags: vec![("account", "x".repeat(200).into()), ("long", "y".repeat(20_000).into())],
         ..base

@@ -110,6 +110,21 @@ pub struct HttpResponse {
     pub grpc_message: Option<String>,
     /// The request failed: 5xx, no answer, or a gRPC status that is the server's fault.
     pub error: bool,
+    /// `http.request.resend_count`: how often it was sent upstream after the first time.
+    pub resend_count: u64,
+    /// `upstream.cx_pool_ready_duration`: how long it waited for a connection upstream, in nanoseconds;
+    /// zero where Envoy does not say.
+    pub pool_ready: u64,
+}
+
+/// A moment of a request.
+/// <https://opentelemetry.io/docs/specs/otel/trace/api/#add-events>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What happened.
+    pub name: &'static str,
+    /// When: nanoseconds since the Unix epoch.
+    pub time: u64,
 }
 
 /// Another span that has to do with this one and is not its parent.
@@ -195,6 +210,8 @@ pub struct Span<'a> {
     pub request: HttpRequest,
     /// How it ended.
     pub response: HttpResponse,
+    /// Moments on the way, by their times.
+    pub events: Vec<Event>,
     /// What the operator wants besides, in the order of names.
     pub custom_tags: Vec<Tag<'a>>,
 }

@@ -49,6 +49,7 @@ fn facts() -> Facts {
         upstream: None,
         grpc_status: None,
         grpc_message: None,
+        way: None,
     }
 }
 

@@ -238,6 +238,7 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "response.traceresponse false default",
             "response.header none default",
             "response.at edge default",
+            "events false default",
             "spanName.template none default",
             "operations none default",
             "propagation.extract tracecontext, b3, b3multi, jaeger default",

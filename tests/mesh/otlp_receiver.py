@@ -24,7 +24,7 @@ class OtlpReceiver(Receiver):
     """Takes POST /v1/traces on a loopback port.
 
     A span is a dict: `traceId`, `id`, `parentId` (absent for a root) in hex, `traceState`, `name`,
-    `kind`, `start` and `end` in nanoseconds, `flags`, `attributes`, `status` (code and message, or
+    `kind`, `start` and `end` in nanoseconds, `flags`, `links`, `events` (name and time), `attributes`, `status` (code and message, or
     None), and of what it came with `resource` and `scope`.
     """
 
@@ -89,7 +89,10 @@ def span_faults(span: trace_pb2.Span) -> list[str]:
     if span.HasField("status") and span.status.code == trace_pb2.Status.STATUS_CODE_UNSET:
         faults.append("a status that is none")
     faults += [fault for link in span.links for fault in _link_faults(link)]
-    if span.dropped_attributes_count or span.events:
+    times = [span.start_time_unix_nano, *(event.time_unix_nano for event in span.events), span.end_time_unix_nano]
+    if times != sorted(times) or not all(event.name for event in span.events):
+        faults.append("an event without a name, or not in the order of times within the span")
+    if span.dropped_attributes_count or any(event.attributes for event in span.events):
         faults.append("something that no proxy records")
     return faults + _attribute_faults(span.attributes)
 
@@ -127,6 +130,7 @@ def _span(span: trace_pb2.Span) -> Span:
         "end": span.end_time_unix_nano,
         "flags": span.flags,
         "links": [f"{link.trace_id.hex()}-{link.span_id.hex()}" for link in span.links],
+        "events": [(event.name, event.time_unix_nano) for event in span.events],
         "attributes": _attributes(span.attributes),
         "status": (span.status.code, span.status.message) if span.HasField("status") else None,
     }

@@ -58,6 +58,9 @@ def span_faults(span: Any) -> list[str]:
     for key in ("localEndpoint", "remoteEndpoint"):
         if key in span:
             faults += [f"{key}: {fault}" for fault in _endpoint_faults(span[key])]
+    for one in span.get("annotations", []):
+        if set(one) != {"timestamp", "value"} or not _is_positive(one["timestamp"]) or not isinstance(one["value"], str):
+            faults.append("an annotation is not a time and a text")
     tags = span.get("tags", {})
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         faults.append("tags are not a map of strings")

@@ -123,6 +123,7 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("response.traceresponse", settings.response.traceresponse.to_string()),
         ("response.header", settings.response.header.clone().unwrap_or_else(|| "none".to_owned())),
         ("response.at", name_of(&At::NAMED, &settings.response.at).to_owned()),
+        ("events", settings.events.to_string()),
         ("spanName.template", template(&settings.span_name)),
         ("operations", list(settings.operations.iter())),
         ("propagation.extract", list(settings.extract.iter().map(format))),

@@ -21,6 +21,17 @@ impl Json {
         self.0.extend(b"},");
     }
 
+    /// Begins a list of objects.
+    pub(super) fn open_list(&mut self) {
+        self.0.push(b'[');
+    }
+
+    /// Ends it.
+    pub(super) fn close_list(&mut self) {
+        self.0.strip(b',');
+        self.0.extend(b"],");
+    }
+
     /// What was written since the last time, as it is or, of an object at the top, whole.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.0.strip(b',');

@@ -27,6 +27,13 @@ use crate::trace::Span;
 /// <https://www.jaegertracing.io/docs/latest/architecture/sampling/#adaptive-sampling>
 const SAMPLER_TYPE: &str = "probabilistic";
 
+/// How often a request was sent again, by OpenTelemetry's name.
+/// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/#http-request-resend-count>
+const RESEND_COUNT: &str = "http.request.resend_count";
+
+/// How long it waited for a connection, in nanoseconds, by the name of Envoy's attribute.
+const POOL_READY: &str = "upstream.cx_pool_ready_duration";
+
 /// A wire format for spans. A span is encoded as soon as it ends, and batches are put together
 /// from encoded spans, so that what waits has a known size.
 pub trait Encoder {

@@ -13,7 +13,7 @@ use super::buffer::Buffer;
 use super::protobuf::{Message, delimited_size};
 use super::semantic_conventions as conventions;
 use crate::attributes::Resource;
-use crate::trace::{Link, Span, SpanKind, Tag};
+use crate::trace::{Event, Link, Span, SpanKind, Tag};
 
 /// The numbers of the fields, by message.
 mod field {
@@ -47,9 +47,14 @@ mod field {
         pub const START_TIME_UNIX_NANO: u32 = 7;
         pub const END_TIME_UNIX_NANO: u32 = 8;
         pub const ATTRIBUTES: u32 = 9;
+        pub const EVENTS: u32 = 11;
         pub const LINKS: u32 = 13;
         pub const STATUS: u32 = 15;
         pub const FLAGS: u32 = 16;
+    }
+    pub mod event {
+        pub const TIME_UNIX_NANO: u32 = 1;
+        pub const NAME: u32 = 2;
     }
     pub mod link {
         pub const TRACE_ID: u32 = 1;
@@ -141,6 +146,9 @@ impl Encoder for Otlp {
         };
         let error = conventions::error_type(span);
         conventions::span(span, error.as_deref(), &mut attributes);
+        for event in &span.events {
+            message.bytes(number::EVENTS, self::event(event).0.bytes());
+        }
         for link in &span.links {
             message.bytes(number::LINKS, self::link(link).0.bytes());
         }
@@ -191,6 +199,13 @@ fn flags(span: &Span) -> u32 {
     let random = if span.flags.random { RANDOM } else { 0 };
     let remote = if span.parent_id.is_some() { IS_REMOTE } else { 0 };
     SAMPLED | random | HAS_IS_REMOTE | remote
+}
+
+fn event(event: &Event) -> Message {
+    let mut message = Message::default();
+    message.fixed64(field::event::TIME_UNIX_NANO, event.time);
+    message.bytes(field::event::NAME, event.name.as_bytes());
+    message
 }
 
 /// A span that is linked came in a header, so it is remote.

@@ -93,6 +93,21 @@ fn links_name_remote_spans_of_other_traces() {
 }
 
 #[test]
+fn events_have_names_and_times() {
+    let event = |name: &str, after: u64| proto::span::Event {
+        name: name.to_owned(),
+        time_unix_nano: 1_700_000_000_123_456_789 + after,
+        ..Default::default()
+    };
+    let expected = [
+        event("first_upstream_tx_byte_sent", 5),
+        event("first_upstream_rx_byte_received", 1_000_000),
+    ];
+    assert_eq!(decode(&full()).events, expected);
+    assert_eq!(decode(&span(SpanKind::Server)).events, []);
+}
+
+#[test]
 fn an_errors_description_is_grpcs() {
     assert_eq!(decode(&full()).status.unwrap().message, "away");
 }

@@ -5,7 +5,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/>
 
 use super::attributes::Attributes;
-use super::{SAMPLER_TYPE, address};
+use super::{POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
 use crate::attributes::{Kubernetes, Resource};
 use crate::trace::{GrpcRequest, Kept, Span, SpanKind};
 use std::borrow::Cow;
@@ -94,6 +94,12 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
         attributes.integer("http.response.status_code", code.into());
     }
     attributes.string_if("error.type", error_type);
+    if response.resend_count > 0 {
+        attributes.integer(RESEND_COUNT, response.resend_count);
+    }
+    if response.pool_ready > 0 {
+        attributes.integer(POOL_READY, response.pool_ready);
+    }
     if let Some(grpc) = &request.grpc {
         rpc(grpc, span, attributes);
     }

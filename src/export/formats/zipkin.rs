@@ -3,9 +3,9 @@
 //! <https://zipkin.io/zipkin-api/#/default/post_spans>
 
 use super::json::Json;
-use super::{Encoder, SAMPLER_TYPE, address};
+use super::{Encoder, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
 use crate::attributes::{Istio, Resource};
-use crate::trace::{Endpoint, Link, Span, SpanKind, Tag, TraceId};
+use crate::trace::{Endpoint, Event, Link, Span, SpanKind, Tag, TraceId};
 use std::net::IpAddr;
 
 /// The encoder for Zipkin's `/api/v2/spans`.
@@ -65,6 +65,9 @@ impl Encoder for Zipkin {
             json.key("remoteEndpoint");
             endpoint(&span.remote, &mut json);
         }
+        if !span.events.is_empty() {
+            annotations(&span.events, &mut json);
+        }
         json.key("tags");
         json.open();
         self.tags(span, &mut json);
@@ -98,6 +101,20 @@ fn trace_id_digits(id: TraceId, hex: &[[u8; 16]; 2]) -> &[u8] {
 
 fn ascii(digits: &[u8]) -> &str {
     core::str::from_utf8(digits).unwrap_or_default()
+}
+
+#[inline(never)]
+fn annotations(events: &[Event], json: &mut Json) {
+    json.key("annotations");
+    json.open_list();
+    for event in events {
+        json.open();
+        json.key("timestamp");
+        json.number(event.time / 1000);
+        json.plain_member("value", event.name.as_bytes());
+        json.close();
+    }
+    json.close_list();
 }
 
 fn endpoint(endpoint: &Endpoint, json: &mut Json) {
@@ -164,6 +181,12 @@ impl Zipkin {
         tags.set("response_flags", or_dash(flags));
         if response.error {
             tags.set("error", "true");
+        }
+        if response.resend_count > 0 {
+            tags.set_number(RESEND_COUNT, response.resend_count);
+        }
+        if response.pool_ready > 0 {
+            tags.set_number(POOL_READY, response.pool_ready);
         }
         if let Some(status) = response.grpc_status {
             tags.set_number("grpc.status_code", status.into());

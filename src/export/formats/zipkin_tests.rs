@@ -160,6 +160,29 @@ fn links_are_a_tag_of_their_ids() {
 }
 
 #[test]
+fn events_are_annotations_in_microseconds() {
+    let events = sample::full().events;
+    let json = encode(&Span { events, ..span() });
+    let sent =
+        json!({"timestamp": 1_700_000_000_123_456_u64, "value": "first_upstream_tx_byte_sent"});
+    let received =
+        json!({"timestamp": 1_700_000_000_124_456_u64, "value": "first_upstream_rx_byte_received"});
+    assert_eq!(json["annotations"], json!([sent, received]));
+    assert_eq!(encode(&span())["annotations"], Value::Null);
+}
+
+#[test]
+fn a_request_that_was_sent_again_or_waited_for_a_connection_says_so() {
+    let response = HttpResponse { resend_count: 2, pool_ready: 700_000, ..span().response };
+    let tags = &encode(&Span { response, ..span() })["tags"];
+    assert_eq!(tags["http.request.resend_count"], "2");
+    assert_eq!(tags["upstream.cx_pool_ready_duration"], "700000");
+    let tags = &encode(&span())["tags"];
+    assert_eq!(tags["http.request.resend_count"], Value::Null);
+    assert_eq!(tags["upstream.cx_pool_ready_duration"], Value::Null);
+}
+
+#[test]
 fn a_tag_whose_value_is_empty_is_left_out() {
     let request = HttpRequest { user_agent: Some(String::new()), ..span().request };
     let custom_tags = vec![("account", "".into()), ("http.method", "".into())];
