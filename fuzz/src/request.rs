@@ -39,7 +39,7 @@ pub fn apply(came_in: &[(&[u8], &[u8])], edits: &[Edit]) -> Lines {
 }
 
 /// A request from its start to its end, with the facts that lines of these names say: `fact-status:
-/// 503`. Whether there is a span of it.
+/// 503`. Whether there is a span of it, or two where it is said to go on.
 pub fn run(tracer: &mut Tracer, lines: &[Header]) -> bool {
     let started = tracer.start(lines, &Route(lines));
     let facts = facts(tracer, lines);
@@ -49,8 +49,13 @@ pub fn run(tracer: &mut Tracer, lines: &[Header]) -> bool {
             became.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
         tracer.keep(unsampled, &became, &facts, &Route(lines))
     });
-    let recording = started.recording.or(kept);
-    recording.map(|recording| tracer.finish(recording, facts)).is_some()
+    let Some(mut recording) = started.recording.or(kept) else { return false };
+    if value(lines, "fact-open").is_some() {
+        let beginning = tracer.take_beginning(&mut recording);
+        tracer.finish(beginning, facts.clone());
+    }
+    tracer.finish(recording, facts);
+    true
 }
 
 /// The facts of a request's end.

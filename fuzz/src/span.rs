@@ -86,11 +86,26 @@ fn check_gzip(body: &[u8]) {
     assert_eq!(read(Box::new(GzDecoder::new(compressed.as_slice()))).as_deref(), Some(body));
 }
 
+/// The last span.
 fn check_zipkin(body: &[u8], lines: &[Header]) -> Map<String, Value> {
     let Ok(Value::Array(spans)) = serde_json::from_slice(body) else {
         panic!("no array of JSON: {}", String::from_utf8_lossy(body));
     };
-    let [Value::Object(span)] = spans.as_slice() else { panic!("not one span") };
+    let spans: Vec<_> = spans.iter().map(|span| span.as_object().expect("an object")).collect();
+    spans.iter().for_each(|span| check_one(span, lines));
+    if let [beginning, whole] = spans.as_slice() {
+        assert_eq!(
+            (&whole["parentId"], &whole["traceId"]),
+            (&beginning["id"], &beginning["traceId"])
+        );
+        assert!(whole["id"] != beginning["id"] && whole.get("remoteEndpoint").is_none());
+    }
+    let is_open = value(lines, "fact-open").is_some();
+    assert_eq!(spans.len(), if is_open { 2 } else { 1 });
+    (*spans.last().expect("a span")).clone()
+}
+
+fn check_one(span: &Map<String, Value>, lines: &[Header]) {
     let is_hex = |name: &str| {
         let digits = span[name].as_str().unwrap();
         [16, 32].contains(&digits.len()) && digits.bytes().all(|b| b"0123456789abcdef".contains(&b))
@@ -108,7 +123,6 @@ fn check_zipkin(body: &[u8], lines: &[Header]) -> Map<String, Value> {
     check_text("bytes", tag("bytes"), value(lines, "x-bytes"));
     check_text("user_agent", tag("user_agent").filter(|it| *it != "-"), value(lines, "user-agent"));
     check_text("guid", tag("guid:x-request-id"), value(lines, "x-request-id"));
-    span.clone()
 }
 
 /// Hosts, Envoy's flags and the traces that came in with a request have limits of their own.
@@ -149,11 +163,16 @@ fn check_text(name: &str, found: Option<&str>, sent: Option<&[u8]>) {
 
 const REDACTED: &str = "REDACTED";
 
+/// The last span.
 fn check_otlp(body: &[u8], lines: &[Header]) -> otlp::Span {
     let request = ExportTraceServiceRequest::decode(body).expect("protobuf");
-    let mut spans = request.resource_spans[0].scope_spans[0].spans.clone();
-    let span = spans.pop().expect("a span");
-    assert!(spans.is_empty() && span.trace_id.len() == 16 && span.span_id.len() == 8);
+    let spans = &request.resource_spans[0].scope_spans[0].spans;
+    spans.iter().for_each(|span| check_one_of_otlp(span, lines));
+    spans.last().expect("a span").clone()
+}
+
+fn check_one_of_otlp(span: &otlp::Span, lines: &[Header]) {
+    assert!(span.trace_id.len() == 16 && span.span_id.len() == 8);
     assert!(span.end_time_unix_nano >= span.start_time_unix_nano, "it ends before it begins");
     assert!(span.trace_state.len() <= 512);
     let times = span.events.iter().map(|event| event.time_unix_nano);
@@ -165,18 +184,17 @@ fn check_otlp(body: &[u8], lines: &[Header]) -> otlp::Span {
     assert!(names.is_sorted_by(|one, next| one < next), "a name comes twice: {names:?}");
     assert!(names.len() <= MAX_ATTRIBUTES);
     for name in &names {
-        let length = attribute(&span, name).unwrap_or_default().len();
+        let length = attribute(span, name).unwrap_or_default().len();
         let cap = if *name == "url.full" { 3 * CAP + "://".len() } else { cap_of(name) };
         assert!(length <= cap, "{name}: {length} bytes");
     }
-    check_text("bytes", attribute(&span, "bytes"), value(lines, "x-bytes"));
-    check_text("agent", attribute(&span, "user_agent.original"), value(lines, "user-agent"));
-    let address = attribute(&span, "server.address").unwrap_or_default();
+    check_text("bytes", attribute(span, "bytes"), value(lines, "x-bytes"));
+    check_text("agent", attribute(span, "user_agent.original"), value(lines, "user-agent"));
+    let address = attribute(span, "server.address").unwrap_or_default();
     assert!(!address.contains('@'), "user information: {address}");
-    if let Some(query) = attribute(&span, "url.query") {
+    if let Some(query) = attribute(span, "url.query") {
         check_redacted(query);
     }
-    span
 }
 
 fn attribute<'a>(span: &'a otlp::Span, name: &str) -> Option<&'a str> {

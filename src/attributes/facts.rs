@@ -15,7 +15,7 @@ const BROKEN_OFF: u64 = 1 << 2 | 1 << 4 | 1 << 6 | 1 << 22 | 1 << 23;
 const OF_CLIENT: u64 = 1 << 14 | 1 << 18 | 1 << 28;
 
 /// The status of a connection that has become another protocol's.
-const UPGRADED: u16 = 101;
+pub(super) const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// Envoy's attributes of one finished request.
 /// <https://www.envoyproxy.io/docs/envoy/v1.40.0/intro/arch_overview/advanced/attributes>
@@ -75,7 +75,7 @@ impl Facts {
         let has = |flags: u64| self.flags & flags != 0;
         match self.status_code {
             None => self.flags == 0 || has(!OF_CLIENT),
-            Some(UPGRADED) => false,
+            Some(SWITCHING_PROTOCOLS) => false,
             Some(code) => code >= 500 || self.is_grpc_error() || has(BROKEN_OFF),
         }
     }
@@ -83,7 +83,7 @@ impl Facts {
     /// How long somebody waited for it, in nanoseconds; nobody does for the end of an upgraded
     /// connection.
     pub fn waiting_time(&self) -> u64 {
-        if self.status_code == Some(UPGRADED) { 0 } else { self.duration }
+        if self.status_code == Some(SWITCHING_PROTOCOLS) { 0 } else { self.duration }
     }
 }
 

@@ -1,17 +1,31 @@
 //! A request that is sampled, from its first header to its span.
 
 use super::custom_tags::{Asked, CustomTags, Values};
+use super::facts::SWITCHING_PROTOCOLS;
 use super::{Facts, Redaction, Resource, Service, ServiceNames, flags};
 use crate::sampling::{Reason, Verdict};
 use crate::trace::{
-    Decision, Endpoint, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span,
-    SpanKind, TraceContext, known_method,
+    Decision, Endpoint, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span,
+    SpanId, SpanKind, TraceContext, known_method,
 };
 use std::net::SocketAddr;
 
+/// Whether a request asks for its connection to become something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upgrade {
+    No,
+    /// `CONNECT`.
+    Tunnel,
+    /// By the header `upgrade`; of HTTP/2 Envoy makes that too.
+    Protocol,
+}
+
 /// What is kept of a sampled request until it ends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recording {
+    extent: Extent,
+    /// What else it may become: a tunnel or another protocol's connection.
+    upgrade: Upgrade,
     context: TraceContext,
     verdict: Verdict,
     trace_state: String,
@@ -42,7 +56,14 @@ impl Recording {
             content_type: redaction.word(value),
             timeout: word(own.grpc_timeout),
         });
+        let upgrade = match own.method {
+            Some(b"CONNECT") => Upgrade::Tunnel,
+            _ if own.upgrade.is_some() => Upgrade::Protocol,
+            _ => Upgrade::No,
+        };
         Self {
+            extent: Extent::Whole,
+            upgrade,
             context,
             verdict,
             trace_state: String::new(),
@@ -95,6 +116,31 @@ impl Recording {
         self.request.grpc.is_some()
     }
 
+    /// Whether it asks for its connection to become something else.
+    pub fn asks_for_upgrade(&self) -> bool {
+        self.upgrade != Upgrade::No
+    }
+
+    /// Whether an answer with this status gives it that.
+    pub fn is_upgraded_by(&self, status_code: u16) -> bool {
+        match self.upgrade {
+            Upgrade::No => false,
+            Upgrade::Tunnel => matches!(status_code, 200..300),
+            Upgrade::Protocol => status_code == SWITCHING_PROTOCOLS,
+        }
+    }
+
+    /// Takes its beginning, whose span has the id that others know. What stays is to have the id `rest`.
+    pub fn take_beginning(&mut self, rest: SpanId) -> Self {
+        let beginning = Self { extent: Extent::Open, ..self.clone() };
+        self.extent = Extent::Closed;
+        self.links = vec![self.context.link()];
+        self.correlation = None;
+        self.context.parent_id = Some(self.context.span_id);
+        self.context.span_id = rest;
+        beginning
+    }
+
     /// What decided that it is sampled.
     pub fn reason(&self) -> Reason {
         self.verdict.reason
@@ -116,11 +162,14 @@ impl Recording {
         redaction: &Redaction,
     ) -> Span<'t> {
         let grpc_status = facts.grpc_status_number();
-        let error = facts.status_code.is_none_or(|code| code >= 500) || facts.is_grpc_error();
+        let has_no_answer = facts.status_code.is_none() && self.extent != Extent::Open;
+        let is_5xx = facts.status_code.is_some_and(|code| code >= 500);
+        let error = has_no_answer || is_5xx || facts.is_grpc_error();
         let peer = facts.peer.and_then(|peer| redaction.client(peer));
         let method = self.request.known_method();
         let way = facts.way.unwrap_or_default();
-        let events = way.events(&facts, method == Some("CONNECT"));
+        let is_upgraded = facts.status_code.is_some_and(|code| self.is_upgraded_by(code));
+        let events = way.events(&facts, is_upgraded);
         let service = facts.service.or_else(|| names.of_authority(&self.request.authority));
         let counts = self.verdict.reason == Reason::Remote && self.context.parent_id.is_none();
         Span {
@@ -132,6 +181,7 @@ impl Recording {
             links: self.links,
             correlation: self.correlation,
             kind: facts.kind,
+            extent: self.extent,
             name: names.span_name(service.as_ref(), method, self.operation, facts.route.as_deref()),
             start_time: facts.start_time,
             duration: facts.duration,
@@ -139,6 +189,8 @@ impl Recording {
             sampling: Sampling { rule, threshold: self.verdict.threshold, counts, kept: self.kept },
             local: local(facts.kind, resource, facts.local),
             remote: match facts.kind {
+                // Of a call that has been shown backends are not to count another.
+                _ if self.extent == Extent::Closed => Endpoint::default(),
                 SpanKind::Server => Endpoint::new("", peer),
                 SpanKind::Client => Endpoint::new(
                     service.map(|service| service.service_name()).unwrap_or_default(),
@@ -179,6 +231,7 @@ struct OwnHeaders<'h> {
     client_trace_id: Option<&'h [u8]>,
     downstream_cluster: Option<&'h [u8]>,
     content_type: Option<&'h [u8]>,
+    upgrade: Option<&'h [u8]>,
     grpc_timeout: Option<&'h [u8]>,
 }
 
@@ -202,7 +255,11 @@ impl<'h> OwnHeaders<'h> {
                     b"envoy-downstream-service-cluster" => &mut own.downstream_cluster,
                     _ => continue,
                 },
-                [b'u', rest @ ..] if rest == b"ser-agent" => &mut own.user_agent,
+                [b'u', rest @ ..] => match rest {
+                    b"ser-agent" => &mut own.user_agent,
+                    b"pgrade" => &mut own.upgrade,
+                    _ => continue,
+                },
                 [b'c', rest @ ..] if rest == b"ontent-type" => &mut own.content_type,
                 [b'g', rest @ ..] if rest == b"rpc-timeout" => &mut own.grpc_timeout,
                 _ => continue,

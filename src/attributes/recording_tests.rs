@@ -178,3 +178,42 @@ fn custom_tags_come_from_the_request_that_began() {
     let span = recording.finish(facts(), "parent", &resource(), &mut ServiceNames::default(), &tags, &capped());
     assert_eq!(span.custom_tags, [("account", "first".into())]);
 }
+
+#[test]
+fn a_beginning_has_the_id_that_others_know_and_the_whole_is_below_it() {
+    let headers: [(&str, &[u8]); 2] = [(":method", b"GET"), (":path", b"/chat")];
+    let link = Link { trace_id: TraceId::new(7).unwrap(), span_id: SpanId::new(8).unwrap() };
+    let mut recording = begin(&headers, Decision::Sample)
+        .with_links(vec![link])
+        .with_correlation(Some("request_id".to_owned()))
+        .with_trace_state("a=1".to_owned());
+    let beginning = recording.take_beginning(SpanId::new(9).unwrap());
+    let beginning = finish(beginning, Facts { status_code: None, ..facts() }, &resource());
+    assert_eq!((beginning.extent, beginning.span_id.value(), beginning.parent_id), (Extent::Open, 2, SpanId::new(3)));
+    assert_eq!((beginning.links, beginning.correlation.as_deref()), (vec![link], Some("request_id")));
+    assert!(!beginning.response.error, "its answer may still come");
+    assert_eq!(beginning.remote, Endpoint::new("", "10.0.0.9:1234".parse().ok()));
+    let whole = finish(recording, Facts { status_code: None, ..facts() }, &resource());
+    assert_eq!((whole.extent, whole.span_id.value(), whole.parent_id), (Extent::Closed, 9, SpanId::new(2)));
+    assert_eq!((whole.trace_id, whole.trace_state.as_str()), (beginning.trace_id, "a=1"));
+    assert_eq!((whole.links, whole.correlation), (vec![context().link()], None));
+    assert_eq!((whole.request, whole.name), (beginning.request, beginning.name));
+    assert!(whole.response.error);
+    assert_eq!(whole.remote, Endpoint::default(), "one call is counted once");
+}
+
+#[test]
+fn a_connection_becomes_something_else_by_101_or_where_a_tunnel_is_asked_for_by_2xx() {
+    let connect: &[(&str, &[u8])] = &[(":method", b"CONNECT"), ("upgrade", b"x")];
+    let upgrade: &[(&str, &[u8])] = &[(":method", b"GET"), ("upgrade", b"websocket")];
+    let plain: &[(&str, &[u8])] = &[(":method", b"GET"), ("upgrades", b"x"), ("user-agent", b"upgrade")];
+    for (headers, asks, status, expected) in [
+        (plain, false, 101, false), (plain, false, 200, false),
+        (upgrade, true, 101, true), (upgrade, true, 200, false), (upgrade, true, 426, false),
+        (connect, true, 200, true), (connect, true, 299, true), (connect, true, 101, false), (connect, true, 403, false),
+    ] {
+        let recording = begin(headers, Decision::Sample);
+        assert_eq!(recording.asks_for_upgrade(), asks, "{headers:?}");
+        assert_eq!(recording.is_upgraded_by(status), expected, "{headers:?} {status}");
+    }
+}

@@ -3,9 +3,6 @@
 use super::Facts;
 use crate::trace::Event;
 
-/// The status of a connection that has become another protocol's.
-const SWITCHING_PROTOCOLS: u16 = 101;
-
 /// What Envoy tells of a request's way.
 /// <https://www.envoyproxy.io/docs/envoy/v1.40.0/intro/arch_overview/advanced/attributes>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +26,9 @@ impl Way {
         self.attempts.saturating_sub(1)
     }
 
-    /// Its moments by their times, under the names that Envoy's own tracers give them. `is_tunnel` says
-    /// that the request asked for one.
-    pub fn events(&self, facts: &Facts, is_tunnel: bool) -> Vec<Event> {
+    /// Its moments by their times, under the names that Envoy's own tracers give them.
+    #[inline(never)]
+    pub fn events(&self, facts: &Facts, is_upgraded: bool) -> Vec<Event> {
         let mut events = Vec::new();
         if self.responded == 0 {
             return events;
@@ -50,11 +47,6 @@ impl Way {
             false => "first_downstream_tx_byte_sent",
         };
         events.push(Event { name, time: responded });
-        let is_upgraded = match facts.status_code {
-            Some(SWITCHING_PROTOCOLS) => true,
-            Some(200..300) => is_tunnel,
-            _ => false,
-        };
         if is_upgraded {
             events.push(Event { name: "upgraded", time: responded });
         }

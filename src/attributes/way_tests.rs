@@ -1,13 +1,13 @@
 use super::*;
 use crate::trace::SpanKind;
 
-fn facts(status_code: Option<u16>) -> Facts {
+fn facts() -> Facts {
     Facts {
         kind: SpanKind::Client,
         start_time: 1000,
         duration: 500,
         protocol: Vec::new(),
-        status_code,
+        status_code: Some(200),
         request_size: 0,
         response_size: 0,
         flags: 0,
@@ -23,8 +23,8 @@ fn facts(status_code: Option<u16>) -> Facts {
     }
 }
 
-fn told(way: Way, status_code: u16, is_tunnel: bool) -> Vec<(&'static str, u64)> {
-    let events = way.events(&facts(Some(status_code)), is_tunnel);
+fn told(way: Way, is_upgraded: bool) -> Vec<(&'static str, u64)> {
+    let events = way.events(&facts(), is_upgraded);
     events.into_iter().map(|event| (event.name, event.time)).collect()
 }
 
@@ -47,19 +47,15 @@ fn moments_are_between_start_and_end_in_their_order() {
         ("answered before it came", Way { responded: 1, ..usual }, vec![(RECEIVED, 1000)]),
         ("answered after its end", Way { responded: u64::MAX, ..usual }, vec![(SENT, 1100), (RECEIVED, 1500)]),
     ] {
-        assert_eq!(told(way, 200, false), expected, "{name}");
+        assert_eq!(told(way, false), expected, "{name}");
     }
 }
 
 #[test]
-fn a_connection_is_upgraded_by_101_or_where_a_tunnel_is_asked_for_by_2xx() {
+fn an_upgrade_is_as_soon_as_the_answer() {
     let way = Way { responded: 1300, is_upstreams: true, ..Way::default() };
-    for (status, is_tunnel, expected) in
-        [(101, false, true), (101, true, true), (200, true, true), (200, false, false), (403, true, false)]
-    {
-        let events = told(way, status, is_tunnel);
-        assert_eq!(events.contains(&("upgraded", 1300)), expected, "{status} {is_tunnel}");
-    }
+    assert_eq!(told(way, true), [(RECEIVED, 1300), ("upgraded", 1300)]);
+    assert_eq!(told(Way { responded: 0, ..way }, true), []);
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod schema;
 mod settings;
 mod span_name;
 mod strategy;
+mod streams;
 mod trust;
 
 #[cfg(test)]

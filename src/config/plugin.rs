@@ -10,7 +10,8 @@ use super::{
     Percentage, Privacy, QueueLimits, Response, Sampling, Template, Trust,
 };
 use super::{
-    collector, correlation, custom_tag, format, json, privacy, response, sampling, span_name, trust,
+    collector, correlation, custom_tag, format, json, privacy, response, sampling, span_name,
+    streams, trust,
 };
 
 /// The longest configuration, in bytes: 1 MiB.
@@ -67,6 +68,7 @@ pub struct PluginConfig {
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
     pub(super) events: bool,
+    pub(super) visible_after: Option<Duration>,
     pub(super) span_name: Template,
     pub(super) operations: Vec<String>,
     pub(super) extract: Vec<Format>,
@@ -93,6 +95,7 @@ impl Default for PluginConfig {
             access_log: AccessLog::default(),
             response: Response::default(),
             events: false,
+            visible_after: Some(streams::USUAL),
             span_name: Template::new(),
             operations: Vec::new(),
             extract: Format::ALL.to_vec(),
@@ -143,6 +146,9 @@ fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
     object.take(&["response"], |field| response::read(&mut config.response, field))?;
     if let Some(field) = object.given(&["events"])? {
         config.events = field.boolean()?;
+    }
+    if let Some(field) = object.given(&["streams"])? {
+        streams::read(&mut config.visible_after, &field)?;
     }
     span_name::read(&mut config.span_name, &mut config.operations, &mut object)?;
     object.take(&["propagation"], |field| propagation(&mut config, field))?;

@@ -85,6 +85,7 @@ pub fn schema() -> Value {
             "Whether spans tell when their requests were sent on and answered.",
             json!({"type": "boolean", "default": false}),
         ),
+        ("streams", "From when on requests that go on are shown.", streams()),
         ("spanName", "What spans are called, where it is not by their service.", span_name()),
         ("operations", "Templates of paths, which name operations in spanName.", list(operation())),
         ("propagation", "The formats of trace headers.", propagation()),
@@ -166,6 +167,12 @@ fn response() -> Value {
         "header": name,
         "at": {"enum": names(&At::NAMED), "default": "edge"},
     }))
+}
+
+fn streams() -> Value {
+    let off = json!({"enum": ["off", false]});
+    let after = json!({"anyOf": [duration(), off], "default": "60s"});
+    object(json!({"visibleAfter": after}))
 }
 
 fn span_name() -> Value {

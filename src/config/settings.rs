@@ -38,6 +38,8 @@ pub struct Settings {
     pub response: Response,
     /// Whether spans tell moments of their requests.
     pub events: bool,
+    /// After how long a request that goes on is shown, 1 s to 1 h; nothing is never.
+    pub visible_after: Option<Duration>,
     /// The template of spans' names, of at most 128 bytes; where it is empty the service names them.
     pub span_name: Template,
     /// Templates of paths, `/users/{id}`, which name operations there, at most 64; the first that matches counts.
@@ -155,6 +157,7 @@ pub fn settings(plugin: PluginConfig, mesh: MeshConfig) -> Settings {
         access_log: plugin.access_log,
         response: plugin.response,
         events: plugin.events,
+        visible_after: plugin.visible_after,
         span_name: plugin.span_name,
         operations: plugin.operations,
         extract: plugin.extract,

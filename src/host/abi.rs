@@ -69,6 +69,7 @@ mod import {
         pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub(super) fn proxy_done() -> u32;
+        pub(super) fn proxy_set_effective_context(id: u32) -> u32;
         pub(super) fn proxy_get_property(
             path: *const u8,
             path_size: usize,
@@ -149,7 +150,6 @@ mod import {
         ) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, change: i64) -> u32;
         pub(super) fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
-        pub(super) fn proxy_set_effective_context(id: u32) -> u32;
         pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
         pub(super) fn proxy_http_call(
             cluster: *const u8,
@@ -203,6 +203,13 @@ pub(super) fn set_tick_period(period: Duration) {
 pub(super) fn done() {
     // SAFETY: no pointer is passed.
     unsafe { import::proxy_done() };
+}
+
+/// From now on what is asked for is that of another context, until this callback ends; whether Envoy knows
+/// it. Where it does not, nothing changes.
+pub(super) fn set_effective_context(id: u32) -> bool {
+    // SAFETY: no pointer is passed.
+    unsafe { import::proxy_set_effective_context(id) == OK }
 }
 
 /// An attribute by its path, whose parts have a NUL between them.
@@ -327,11 +334,8 @@ pub(super) fn metric(id: u32) -> u64 {
 
 /// An attribute of another request of this worker; `own` is the one whose callback this is.
 pub(super) fn property_of(id: u32, own: u32, path: &str) -> Option<Vec<u8>> {
-    // SAFETY: no pointer is passed. Envoy refuses an id that it does not know, and goes on with ours.
-    let is_there = unsafe { import::proxy_set_effective_context(id) == OK };
-    let found = is_there.then(|| property(path)).flatten();
-    // SAFETY: as above.
-    unsafe { import::proxy_set_effective_context(own) };
+    let found = set_effective_context(id).then(|| property(path)).flatten();
+    set_effective_context(own);
     found
 }
 

@@ -1,8 +1,13 @@
 //! Envoy's contexts by their numbers: root contexts, and the requests of each that are under way.
 
+use super::abi;
 use super::request::Request;
 use super::root::{Ended, Root};
 use std::cell::RefCell;
+
+/// The most requests that are shown at once while they go on, since each is 150,000 instructions; the next
+/// look is for the others.
+const MOST_SHOWN: usize = 64;
 
 /// Of requests only those of which something is still to be said: their headers have not come, they
 /// are recorded, how they end is of account, or their responses are to tell of their traces.
@@ -68,7 +73,10 @@ pub(super) fn configure(id: u32, size: usize) -> bool {
 }
 
 pub(super) fn tick(id: u32) {
-    with(|contexts| contexts.end_if(id, Root::tick));
+    with(|contexts| {
+        contexts.show_open(id);
+        contexts.end_if(id, Root::tick);
+    });
 }
 
 pub(super) fn answered(id: u32, token: u32, has_headers: bool, body: usize, has_trailers: bool) {
@@ -128,10 +136,28 @@ pub(super) fn done(id: u32) -> bool {
 }
 
 impl Contexts {
+    /// Shows the requests of a root context that have gone on for long.
+    #[inline(never)]
+    fn show_open(&mut self, root: u32) {
+        let Some(shared) = self.roots.get_mut(root).and_then(|root| root.shared()) else { return };
+        let Some((now, visible_after)) = shared.look() else { return };
+        let mut left = MOST_SHOWN;
+        for (id, request) in &mut self.requests.0 {
+            if request.has_lasted(visible_after, now, &shared)
+                && left > 0
+                && abi::set_effective_context(*id)
+            {
+                request.show(None);
+                left -= 1;
+            }
+        }
+        abi::set_effective_context(root);
+    }
+
     fn end_if(&mut self, id: u32, act: impl FnOnce(&mut Root) -> Ended) {
         if self.roots.get_mut(id).map(act) == Some(Ended::Yes) {
             self.roots.remove(id);
-            super::abi::done();
+            abi::done();
         }
     }
 }

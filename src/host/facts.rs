@@ -90,11 +90,13 @@ impl Moments {
     }
 
     /// The headers of its response pass.
+    #[inline(never)]
     pub(super) fn answered(self) -> Way {
         Way { responded: abi::now(), is_upstreams: self.answers.is_null(), ..Way::default() }
     }
 
     /// It has ended, and its response passed so.
+    #[inline(never)]
     pub(super) fn ended(self, answered: Way) -> Way {
         let list = self.way.evaluate().unwrap_or_default();
         match expression::items(&list).as_deref() {
@@ -115,11 +117,15 @@ const SIZES: &str = ",request.total_size,request.headers_bytes";
 /// A list in the order of [`Attributes::of_items`], longer by one for a listener that sends. `of`
 /// writes an attribute that may be absent, with what then comes in its place.
 fn list(of: impl Fn(&str, &str) -> String, sizes: &str) -> String {
+    // There is none before the end.
+    let duration = of("request.duration", "duration('0s')");
     let common = [
         &of("xds.cluster_name", "''"),
         &of("response.code", "0"),
         &of("request.protocol", "''"),
-        "request.time,request.duration,response.size,response.flags,source.address",
+        "request.time",
+        &duration,
+        "response.size,response.flags,source.address",
     ]
     .join(",");
     let upstream = of("upstream.address", "''");
@@ -131,7 +137,21 @@ fn list(of: impl Fn(&str, &str) -> String, sizes: &str) -> String {
     )
 }
 
+/// What is known of the request whose callback this is and which goes on.
+pub(super) fn read_open(
+    expressions: Option<Expressions>,
+    tracer: &mut Tracer,
+    is_grpc: bool,
+) -> Facts {
+    // It has no duration, which `failed` can do without.
+    let all = expressions.map(|all| Expressions { without_body: all.failed, ..all });
+    let mut facts = read(all, tracer, is_grpc, false);
+    facts.duration = abi::now().saturating_sub(facts.start_time);
+    facts
+}
+
 /// The facts of the request whose callback this is.
+#[inline(never)]
 pub(super) fn read(
     expressions: Option<Expressions>,
     tracer: &mut Tracer,

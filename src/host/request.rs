@@ -3,6 +3,7 @@
 use super::abi::{self, Map};
 use super::attributes::text;
 use super::facts;
+use super::root::status_code;
 use super::shared::Shared;
 use super::surroundings::Envoy;
 use crate::attributes::{Facts, Recording, Way, is_on};
@@ -40,6 +41,8 @@ pub(super) struct Request {
     /// What its response says of the trace, until it has said so; or nothing.
     answer: Vec<u8>,
     has_body: bool,
+    /// When it was first seen to go on; zero where it was not, and the end of times once it has been shown.
+    seen: u64,
     /// How its response passed, where events are wanted.
     way: Way,
     /// Of a request whose end is of interest to others.
@@ -69,7 +72,7 @@ impl State {
 impl Request {
     pub(super) fn new(stream: u32, shared: Rc<Shared>) -> Self {
         let (state, answer, way) = (State::Expected, Vec::new(), Way::default());
-        Self { stream, shared, state, answer, has_body: true, way, ticket: None }
+        Self { stream, shared, state, answer, has_body: true, seen: 0, way, ticket: None }
     }
 
     /// Its headers are here; whether anything is left to be said of it, or its end is of account.
@@ -125,8 +128,42 @@ impl Request {
         {
             self.way = moments.answered();
         }
+        if let State::Recorded(recording) = &self.state
+            && recording.asks_for_upgrade()
+            && self.shared.shows_streams()
+            && let Some(code) =
+                abi::header(Map::ResponseHeaders, ":status").and_then(|it| status_code(&it))
+            && recording.is_upgraded_by(code)
+        {
+            self.show(Some(code));
+        }
         // Where its own headers have not come yet, a filter before ours answers it.
         self.is_kept()
+    }
+
+    /// Whether it is one of these whose beginning is to be shown: it has been seen to go on for that long.
+    pub(super) fn has_lasted(&mut self, long: u64, now: u64, shared: &Rc<Shared>) -> bool {
+        if !matches!(self.state, State::Recorded(_)) || !Rc::ptr_eq(&self.shared, shared) {
+            return false;
+        }
+        if self.seen == 0 {
+            self.seen = now;
+        }
+        now.saturating_sub(self.seen) >= long
+    }
+
+    /// Exports what there is of it, while it goes on. `status_code` is that of its response, where only
+    /// the response's own callback knows it.
+    #[inline(never)]
+    pub(super) fn show(&mut self, status_code: Option<u16>) {
+        let Self { shared, state: State::Recorded(recording), .. } = self else { return };
+        let mut tracer = shared.tracer.borrow_mut();
+        let mut facts = facts::read_open(shared.expressions, &mut tracer, recording.is_grpc());
+        facts.status_code = facts.status_code.or(status_code);
+        facts.way = shared.moments.map(|moments| moments.ended(mem::take(&mut self.way)));
+        let beginning = tracer.take_beginning(recording);
+        export(shared, tracer, beginning, facts);
+        self.seen = u64::MAX;
     }
 
     fn is_kept(&self) -> bool {
@@ -225,6 +262,7 @@ fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool, way: Way) {
     }
 }
 
+#[inline(never)]
 fn export(shared: &Shared, mut tracer: RefMut<Tracer>, mut recording: Recording, mut facts: Facts) {
     if tracer.asks_for_route() {
         facts.route = text(&["xds", "route_name"]);

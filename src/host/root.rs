@@ -248,7 +248,8 @@ impl Collector {
     }
 }
 
-fn status_code(header: &[u8]) -> Option<u16> {
+#[inline(never)]
+pub(super) fn status_code(header: &[u8]) -> Option<u16> {
     core::str::from_utf8(header).ok()?.parse().ok()
 }
 

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// context, and this is the soonest that Envoy comes back to it.
 const SOON: Duration = Duration::from_millis(1);
 
+/// Ticks come much more often where batches are full.
+const LEAST_BETWEEN_LOOKS: u64 = 500_000_000;
+
 /// The tracer, and a way to call the root context.
 pub(super) struct Shared {
     pub(super) tracer: RefCell<Tracer>,
@@ -22,6 +25,10 @@ pub(super) struct Shared {
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
     pub(super) in_flight: InFlight,
+    /// After how long a request that goes on is shown, in nanoseconds.
+    visible_after: Option<u64>,
+    /// When those were last looked for.
+    looked: Cell<u64>,
     soon: Cell<bool>,
 }
 
@@ -35,8 +42,26 @@ impl Shared {
             access_log: settings.access_log,
             response: settings.response.clone(),
             in_flight: InFlight::new(settings.correlation.clone()),
+            visible_after: settings.visible_after.map(|time| time.as_nanos() as u64),
+            looked: Cell::new(0),
             soon: Cell::new(false),
         }
+    }
+
+    /// Whether requests that go on are shown.
+    pub(super) fn shows_streams(&self) -> bool {
+        self.visible_after.is_some()
+    }
+
+    /// The time and after how long requests are shown, in nanoseconds, where it is time to look for them.
+    pub(super) fn look(&self) -> Option<(u64, u64)> {
+        let visible_after = self.visible_after?;
+        let now = abi::now();
+        if now.saturating_sub(self.looked.get()) < LEAST_BETWEEN_LOOKS {
+            return None;
+        }
+        self.looked.set(now);
+        Some((now, visible_after))
     }
 
     /// Asks for a tick at once, so that a full batch leaves.

@@ -60,13 +60,15 @@ pub enum Metric {
     NamesLimited,
     /// Answers of collectors of which only the beginning was read.
     AnswersCut,
+    /// Requests that were shown while they went on; each has a second span.
+    StreamsShown,
     /// Gauge: 1 while the plugin configuration given is not the one in force.
     ConfigurationInvalid,
 }
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -93,6 +95,7 @@ impl Metric {
         Self::ValuesCut,
         Self::NamesLimited,
         Self::AnswersCut,
+        Self::StreamsShown,
         Self::ConfigurationInvalid,
     ];
 
@@ -125,6 +128,7 @@ impl Metric {
             Self::ValuesCut => "meshspan_values_cut",
             Self::NamesLimited => "meshspan_names_limited",
             Self::AnswersCut => "meshspan_answers_cut",
+            Self::StreamsShown => "meshspan_streams_shown",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",
         }
     }

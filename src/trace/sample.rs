@@ -1,8 +1,8 @@
 //! Spans for the tests of other stations.
 
 use super::{
-    Endpoint, Event, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span, SpanId,
-    SpanKind, Threshold, TraceFlags, TraceId,
+    Endpoint, Event, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span,
+    SpanId, SpanKind, Threshold, TraceFlags, TraceId,
 };
 
 /// A plain span: what every request has, and little more.
@@ -16,6 +16,7 @@ pub(crate) fn span(kind: SpanKind) -> Span<'static> {
         correlation: None,
         links: vec![],
         kind,
+        extent: Extent::Whole,
         name: "reviews.default.svc.cluster.local:9080/*".to_owned(),
         start_time: 1_700_000_000_123_456_789,
         duration: 1_999_999,

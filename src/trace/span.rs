@@ -173,6 +173,29 @@ pub struct Sampling<'a> {
     pub kept: Option<Kept>,
 }
 
+/// How much of a request a span shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it, as nearly every span does.
+    #[default]
+    Whole,
+    /// Its beginning: it goes on.
+    Open,
+    /// All of it, where another span has shown its beginning, which is its parent.
+    Closed,
+}
+
+impl Extent {
+    /// The value of `meshspan.stream`.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::Open => Some("open"),
+            Self::Closed => Some("closed"),
+        }
+    }
+}
+
 /// A finished span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
@@ -192,6 +215,8 @@ pub struct Span<'a> {
     pub correlation: Option<String>,
     /// The side of the call.
     pub kind: SpanKind,
+    /// How much of the call it shows.
+    pub extent: Extent,
     /// A name of low cardinality.
     pub name: String,
     /// When it began: nanoseconds since the Unix epoch.

@@ -441,6 +441,13 @@ impl Tracer {
         Some(recording)
     }
 
+    /// What there is of a sampled request that goes on, to be finished now. Another span follows at its
+    /// end, whose parent is this one's; calls that the request causes are this one's children.
+    pub fn take_beginning(&mut self, recording: &mut Recording) -> Recording {
+        self.stats.add(Metric::StreamsShown, 1);
+        recording.take_beginning(self.ids.span_id())
+    }
+
     /// Ends a sampled request.
     pub fn finish(&mut self, recording: Recording, facts: Facts) {
         let Self { sampler, resource, names, tags, redaction, .. } = self;

@@ -706,3 +706,22 @@ fn values_that_are_ever_new_make_nothing_grow() {
     let spans: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(spans.as_array().unwrap().len(), 10);
 }
+
+#[test]
+fn a_request_that_goes_on_has_two_spans_and_both_are_counted() {
+    let mut tracer = tracer(r#"{"sampling": 100, "collector": {"protocol": "http/protobuf"}}"#);
+    let started = tracer.start(&headers(&[(":method", "GET"), (":path", "/")]), &Nowhere);
+    let mut recording = started.recording.unwrap();
+    let beginning = tracer.take_beginning(&mut recording);
+    tracer.finish(beginning, Facts { status_code: None, ..facts() });
+    tracer.finish(recording, facts());
+    let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
+    let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+    let spans = &request.resource_spans[0].scope_spans[0].spans;
+    let [beginning, whole] = spans.as_slice() else { panic!("{} spans", spans.len()) };
+    assert_eq!(beginning.span_id, started.context.span_id.value().to_be_bytes());
+    assert_eq!((&whole.parent_span_id, &whole.trace_id), (&beginning.span_id, &beginning.trace_id));
+    assert!(whole.span_id != beginning.span_id && beginning.parent_span_id.is_empty());
+    let told = told(&mut tracer);
+    assert!(told.contains(&(Metric::StreamsShown, 1)) && told.contains(&(Metric::SpansSampled, 2)));
+}

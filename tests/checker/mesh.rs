@@ -239,6 +239,7 @@ fn what_is_in_force_is_the_plugin_over_the_mesh_over_the_default() {
             "response.header none default",
             "response.at edge default",
             "events false default",
+            "streams.visibleAfter 60s default",
             "spanName.template none default",
             "operations none default",
             "propagation.extract tracecontext, b3, b3multi, jaeger default",

@@ -17,7 +17,7 @@ from mesh.single import SingleProxy
 BYTES_TYPE = "type.googleapis.com/google.protobuf.BytesValue"
 KEYS = (
     "serviceName, sampling, trust, customTags, maxTagLength, hashKey, resource, query, pathRedact, maskPatterns, clientAddress, "
-    "accessLog, response, events, spanName, operations, propagation, collector, queue, batch, export, correlation"
+    "accessLog, response, events, streams, spanName, operations, propagation, collector, queue, batch, export, correlation"
 )
 TAG_SOURCES = "exactly one of literal, header, environment, cookie, queryParameter, pathSegment, baggage, requestTrailer, responseHeader, responseTrailer, metadata, attribute"
 ISTIO = {"ISTIO_VERSION": "1.30.3"}

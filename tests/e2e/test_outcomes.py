@@ -1,9 +1,11 @@
-"""However a request ends, it ends as exactly one span that says how, with Envoy's own times."""
+"""However a request ends, it ends as exactly one span that says how, with Envoy's own times.
+
+What goes on for long has another one before: see `test_streams.py`.
+"""
 
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from mesh.envoy import wait_for
 from mesh.http2 import grpc_answer
 from mesh.parity import add_cluster, parity_routes, rate_limit, rate_limit_filter, service_cluster
 from mesh.receiver import Span
-from mesh.requests import ConnectionEnded, request_bytes
+from mesh.requests import ConnectionEnded
 from mesh.single import HOSTS, SingleProxy
 from mesh.upstream import Answer, Answering, RecordedRequest
 
@@ -46,7 +48,6 @@ def _change(log_path: Path) -> Callable[[Config], None]:
         log = {"@type": FILE_LOG, "path": str(log_path), "log_format": {"json_format": LOG_FORMAT}}
         for manager in connection_managers(config):
             manager["access_log"] = [{"name": "file", "typed_config": log}]
-            manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
             filters = manager["http_filters"]
             limits = [rate_limit_filter("limit-before"), rate_limit_filter("limit-after")]
             manager["http_filters"] = [limits[0], *filters[:-1], limits[1], filters[-1]]
@@ -235,18 +236,6 @@ def test_a_redirect_that_envoy_follows_is_one_span_for_each_request(proxies: Pro
     first, second = proxy.spans(2)
     assert (first["parentId"], second["parentId"]) == (PARENT_ID, first["id"])
     assert [span["tags"]["http.status_code"] for span in (first, second)] == ["302", "200"]
-
-
-def test_an_upgraded_connection_is_one_span_for_as_long_as_it_lasts(proxies: Proxies) -> None:
-    upgrade = (("upgrade", "websocket"), ("connection", "upgrade"))
-    proxy = proxies.get("outbound", answer=Answer(101, upgrade, b""))
-    with socket.create_connection(("127.0.0.1", proxy.port), 10) as client:
-        client.sendall(request_bytes(headers=(*upgrade, TRACEPARENT)))
-        assert client.recv(65536).startswith(b"HTTP/1.1 101 ")
-        proxy.spans(0)
-        client.sendall(b"a frame, for all that Envoy knows")
-    tags = proxy.span()["tags"]
-    assert (tags["http.status_code"], tags.get("error")) == ("101", None)
 
 
 @pytest.mark.parametrize(

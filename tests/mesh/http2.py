@@ -14,7 +14,7 @@ import h2.events
 import h2.exceptions
 
 from .requests import ConnectionEnded, HeaderList, Response, Text, as_bytes
-from .upstream import Answer, RecordedRequest, Upstream
+from .upstream import Answer, RecordedRequest, Upstream, hold
 
 # The largest frame that anyone takes.
 _FRAME = 16_384
@@ -91,7 +91,7 @@ class _ServerConnection(asyncio.Protocol):
             head = [(b":status", b"%d" % answer.status), *_pairs(answer.headers)]
             self._h2.send_headers(stream, head, end_stream=not answer.body and not answer.trailers)
             self._flush()
-            await asyncio.sleep(answer.body_delay)
+            await hold(answer)
             if answer.body:
                 self._h2.send_data(stream, answer.body, end_stream=not answer.trailers and answer.reset is None)
                 self._flush()
@@ -153,6 +153,42 @@ def http2_request(
                 elif isinstance(event, h2.events.StreamEnded):
                     return response
             client.sendall(connection.data_to_send())
+
+
+class Http2Stream:
+    """A request over a connection of its own whose answer has begun and which goes on until it is closed."""
+
+    def __init__(self, port: int, headers: Iterable[tuple[Text, Text]], body: bytes = b"", timeout: float = 10.0) -> None:
+        self._h2 = h2.connection.H2Connection(_config(client_side=True))
+        self._h2.initiate_connection()
+        self._h2.send_headers(1, _pairs(headers))
+        if body:
+            self._h2.send_data(1, body, end_stream=True)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.status = 0
+        while not self.status:
+            self._socket.sendall(self._h2.data_to_send())
+            data = self._socket.recv(65536)
+            if not data:
+                raise ConnectionEnded(b"")
+            for event in self._h2.receive_data(data):
+                if isinstance(event, h2.events.ResponseReceived):
+                    self.status = int(dict(_pairs(event.headers))[b":status"])
+
+    def send(self, data: bytes) -> None:
+        """Send some of the body."""
+        self._h2.send_data(1, data)
+        self._socket.sendall(self._h2.data_to_send())
+
+    def close(self) -> None:
+        """Close the connection, and the request with it."""
+        self._socket.close()
+
+    def __enter__(self) -> Http2Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def grpc_request(

@@ -16,7 +16,11 @@ from .receiver import Receiver, Span
 
 # The trace flags, and that and whether the parent is remote.
 _KNOWN_FLAGS = 0x3FF
-_KINDS = {trace_pb2.Span.SPAN_KIND_SERVER: "SERVER", trace_pb2.Span.SPAN_KIND_CLIENT: "CLIENT"}
+_KINDS = {
+    trace_pb2.Span.SPAN_KIND_SERVER: "SERVER",
+    trace_pb2.Span.SPAN_KIND_CLIENT: "CLIENT",
+    trace_pb2.Span.SPAN_KIND_INTERNAL: "INTERNAL",
+}
 _HOUR = 3600 * 10**9
 
 
@@ -79,7 +83,7 @@ def span_faults(span: trace_pb2.Span) -> list[str]:
     if not span.name:
         faults.append("the name is empty")
     if span.kind not in _KINDS:
-        faults.append("the kind is neither SERVER nor CLIENT")
+        faults.append("the kind is none of SERVER, CLIENT and INTERNAL")
     if not span.start_time_unix_nano < span.end_time_unix_nano:
         faults.append("it does not end after its start")
     if abs(time.time_ns() - span.end_time_unix_nano) > _HOUR:
@@ -88,7 +92,7 @@ def span_faults(span: trace_pb2.Span) -> list[str]:
         faults.append("the flags have an unknown bit, or not the one that makes them known")
     if span.HasField("status") and span.status.code == trace_pb2.Status.STATUS_CODE_UNSET:
         faults.append("a status that is none")
-    faults += [fault for link in span.links for fault in _link_faults(link)]
+    faults += [fault for link in span.links for fault in _link_faults(link, (span.trace_id, span.parent_span_id))]
     times = [span.start_time_unix_nano, *(event.time_unix_nano for event in span.events), span.end_time_unix_nano]
     if times != sorted(times) or not all(event.name for event in span.events):
         faults.append("an event without a name, or not in the order of times within the span")
@@ -97,11 +101,13 @@ def span_faults(span: trace_pb2.Span) -> list[str]:
     return faults + _attribute_faults(span.attributes)
 
 
-def _link_faults(link: trace_pb2.Span.Link) -> list[str]:
+def _link_faults(link: trace_pb2.Span.Link, parent: tuple[bytes, bytes]) -> list[str]:
     whole = len(link.trace_id) == 16 and any(link.trace_id) and len(link.span_id) == 8 and any(link.span_id)
-    remote = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+    known = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
+    # The parent is linked only where it is this proxy's own.
+    expected = known if (link.trace_id, link.span_id) == parent else known | trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
     faults = [] if whole else ["a link's ids are not 16 and 8 bytes that are not all zero"]
-    return faults + ([] if link.flags == remote else ["a link is not known to be remote"])
+    return faults + ([] if link.flags == expected else ["a link does not say where it is from"])
 
 
 def _attribute_faults(attributes: Iterable[KeyValue]) -> list[str]:

@@ -24,8 +24,17 @@ class Answer:
     # Seconds before the response starts, and between its headers and its body.
     delay: float = 0.0
     body_delay: float = 0.0
+    # Set to let the body follow its headers.
+    release: threading.Event | None = None
     # "before": the connection is reset instead of an answer; "after": in its body.
     reset: str | None = None
+
+
+async def hold(answer: Answer) -> None:
+    """Wait for as long as the body is to come after the headers."""
+    await asyncio.sleep(answer.body_delay)
+    while answer.release and not answer.release.is_set():
+        await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -124,9 +133,9 @@ class Upstream:
         if answer.reset == "before":
             return _reset(writer)
         writer.write(_head(answer))
-        if answer.body_delay:
+        if answer.body_delay or answer.release:
             await writer.drain()
-            await asyncio.sleep(answer.body_delay)
+            await hold(answer)
         if answer.reset == "after":
             writer.write(_body(answer)[: max(1, len(answer.body) // 2)])
             await writer.drain()

@@ -124,6 +124,7 @@ fn rest(settings: &Settings) -> Vec<(&'static str, String)> {
         ("response.header", settings.response.header.clone().unwrap_or_else(|| "none".to_owned())),
         ("response.at", name_of(&At::NAMED, &settings.response.at).to_owned()),
         ("events", settings.events.to_string()),
+        ("streams.visibleAfter", settings.visible_after.map_or("off".to_owned(), duration)),
         ("spanName.template", template(&settings.span_name)),
         ("operations", list(settings.operations.iter())),
         ("propagation.extract", list(settings.extract.iter().map(format))),

@@ -12,6 +12,7 @@ mod sampling;
 mod schema;
 mod span_name;
 mod strategy;
+mod streams;
 mod trust;
 
 use super::{CustomTag, MeshConfig, PluginConfig, Settings, TagSource, settings};

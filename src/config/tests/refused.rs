@@ -53,11 +53,11 @@ fn unknown_keys_are_refused_wherever_they_stand() {
         (
             r#"{"custmTags": {}}"#,
             "custmTags: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, hashKey, resource, \
-             query, pathRedact, maskPatterns, clientAddress, accessLog, response, events, spanName, operations, propagation, collector, queue, batch, export, correlation",
+             query, pathRedact, maskPatterns, clientAddress, accessLog, response, events, streams, spanName, operations, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"service_name": "a"}"#,
-            "service_name: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, hashKey, resource, query, pathRedact, maskPatterns, clientAddress, accessLog, response, events, spanName, operations, propagation, collector, queue, batch, export, correlation",
+            "service_name: unknown key; allowed: serviceName, sampling, trust, customTags, maxTagLength, hashKey, resource, query, pathRedact, maskPatterns, clientAddress, accessLog, response, events, streams, spanName, operations, propagation, collector, queue, batch, export, correlation",
         ),
         (
             r#"{"queue": {"max_spans": 1}}"#,

@@ -15,7 +15,7 @@ static VALIDATOR: LazyLock<Validator> =
 
 /// What the reader refuses and no schema can: the length of a duration, keys that are the same, or the
 /// same in upper and lower case, and (in the tables of `sampling`) what is wrong of several rules together.
-const BEYOND_SCHEMAS: [&str; 8] = [
+const BEYOND_SCHEMAS: [&str; 10] = [
     r#"{"sampling": 1, "sampling": 1}"#,
     r#"{"customTags": {"a": {"literal": {"value": "v"}}, "a": {"literal": {"value": "v"}}}}"#,
     r#"{"batch": {"interval": "9ms"}}"#,
@@ -24,6 +24,8 @@ const BEYOND_SCHEMAS: [&str; 8] = [
     r#"{"collector": {"headers": {"A": "1", "a": "2"}}}"#,
     r#"{"correlation": {"headers": ["a", "A"]}}"#,
     r#"{"correlation": {"maxAge": "500ms"}}"#,
+    r#"{"streams": {"visibleAfter": "999ms"}}"#,
+    r#"{"streams": {"visibleAfter": "61m"}}"#,
 ];
 
 /// That the schema takes a configuration where the reader does; text that is no JSON, or too much of
@@ -106,7 +108,7 @@ fn objects(schema: &Value, path: &[&str], found: &mut Vec<(Vec<String>, Vec<Stri
 fn the_schema_has_the_keys_that_the_reader_asks_for() {
     let mut found = Vec::new();
     objects(&schema(), &[], &mut found);
-    assert_eq!(found.len(), 48, "{found:?}");
+    assert_eq!(found.len(), 49, "{found:?}");
     for (path, keys) in found {
         // The reader names the keys it knows when it finds one that it does not.
         let wrong = whole(&path, &json!({"?": 1}));

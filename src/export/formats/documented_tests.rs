@@ -4,7 +4,7 @@ use super::otlp::tests::{attributes_of, resource_attributes};
 use super::{Encoder, Zipkin};
 use crate::attributes::{Istio, Kubernetes, Owner, OwnerKind, Resource};
 use crate::trace::sample::full;
-use crate::trace::{Span, SpanKind};
+use crate::trace::{Extent, Span, SpanKind};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../docs/what-leaves.md");
@@ -41,7 +41,8 @@ fn every_tag_and_attribute_has_a_line() {
         resource_attributes(&resource()).into_iter().map(|(k, _)| k).collect();
     for kind in [SpanKind::Server, SpanKind::Client] {
         for method in ["GET", "BREW"] {
-            let mut span = Span { kind, custom_tags: Vec::new(), ..full() };
+            let extent = if method == "GET" { Extent::Whole } else { Extent::Closed };
+            let mut span = Span { kind, extent, custom_tags: Vec::new(), ..full() };
             span.request.method = method.to_owned();
             let zipkin: Value =
                 serde_json::from_slice(&Zipkin::new(resource()).span(&span)).unwrap();

@@ -13,7 +13,7 @@ use super::buffer::Buffer;
 use super::protobuf::{Message, delimited_size};
 use super::semantic_conventions as conventions;
 use crate::attributes::Resource;
-use crate::trace::{Event, Link, Span, SpanKind, Tag};
+use crate::trace::{Event, Extent, Link, Span, SpanKind, Tag};
 
 /// The numbers of the fields, by message.
 mod field {
@@ -135,7 +135,7 @@ impl Encoder for Otlp {
             message.bytes(number::PARENT_SPAN_ID, &parent.value().to_be_bytes());
         }
         message.bytes(number::NAME, span.name.as_bytes());
-        message.varint(number::KIND, kind(span.kind));
+        message.varint(number::KIND, kind(span));
         message.fixed64(number::START_TIME_UNIX_NANO, span.start_time);
         let end = span.start_time.saturating_add(span.duration);
         message.fixed64(number::END_TIME_UNIX_NANO, end);
@@ -150,7 +150,7 @@ impl Encoder for Otlp {
             message.bytes(number::EVENTS, self::event(event).0.bytes());
         }
         for link in &span.links {
-            message.bytes(number::LINKS, self::link(link).0.bytes());
+            message.bytes(number::LINKS, self::link(link, origin(span)).0.bytes());
         }
         if error.is_some() {
             let mut status = Message::default();
@@ -187,18 +187,28 @@ impl Encoder for Otlp {
 }
 
 /// `SpanKind`.
-fn kind(kind: SpanKind) -> u64 {
-    match kind {
+fn kind(span: &Span) -> u64 {
+    match span.kind {
+        // What has been shown as a call is not to be counted as another.
+        _ if span.extent == Extent::Closed => 1,
         SpanKind::Server => 2,
         SpanKind::Client => 3,
     }
 }
 
-/// The span's own trace flags, and that its parent is known to be remote: it came in a header.
+/// The span's own trace flags, and where its parent is known from.
 fn flags(span: &Span) -> u32 {
     let random = if span.flags.random { RANDOM } else { 0 };
-    let remote = if span.parent_id.is_some() { IS_REMOTE } else { 0 };
-    SAMPLED | random | HAS_IS_REMOTE | remote
+    let origin = if span.parent_id.is_some() { origin(span) } else { HAS_IS_REMOTE };
+    SAMPLED | random | origin
+}
+
+/// Parents and links came in headers, so they are remote, but for a beginning of our own.
+fn origin(span: &Span) -> u32 {
+    match span.extent {
+        Extent::Closed => HAS_IS_REMOTE,
+        Extent::Whole | Extent::Open => HAS_IS_REMOTE | IS_REMOTE,
+    }
 }
 
 fn event(event: &Event) -> Message {
@@ -208,12 +218,11 @@ fn event(event: &Event) -> Message {
     message
 }
 
-/// A span that is linked came in a header, so it is remote.
-fn link(link: &Link) -> Message {
+fn link(link: &Link, origin: u32) -> Message {
     let mut message = Message::default();
     message.bytes(field::link::TRACE_ID, &link.trace_id.value().to_be_bytes());
     message.bytes(field::link::SPAN_ID, &link.span_id.value().to_be_bytes());
-    message.fixed32(field::link::FLAGS, HAS_IS_REMOTE | IS_REMOTE);
+    message.fixed32(field::link::FLAGS, origin);
     message
 }
 

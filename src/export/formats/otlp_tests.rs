@@ -108,6 +108,27 @@ fn events_have_names_and_times() {
 }
 
 #[test]
+fn a_beginning_is_a_call_and_the_whole_below_it_is_none() {
+    use proto::span::SpanKind::{Client, Internal};
+    let no_status =
+        || crate::trace::HttpResponse { status_code: None, ..span(SpanKind::Client).response };
+    for (extent, kind, flags, links, fails) in [
+        (Extent::Whole, Client, 0x301, 0x300, true),
+        (Extent::Open, Client, 0x301, 0x300, false),
+        (Extent::Closed, Internal, 0x101, 0x100, true),
+    ] {
+        let links_of = vec![crate::trace::sample::link(1, 2)];
+        let one = Span { extent, response: no_status(), links: links_of, ..span(SpanKind::Client) };
+        let found = decode(&one);
+        assert_eq!((found.kind(), found.flags), (kind, flags), "{extent:?}");
+        assert_eq!(found.links[0].flags, links, "{extent:?}");
+        assert_eq!(found.status.is_some(), fails, "{extent:?}");
+        let stream = attributes_of(&one).into_iter().find(|(name, _)| name == "meshspan.stream");
+        assert_eq!(stream.is_some(), extent != Extent::Whole, "{extent:?}");
+    }
+}
+
+#[test]
 fn an_errors_description_is_grpcs() {
     assert_eq!(decode(&full()).status.unwrap().message, "away");
 }

@@ -7,7 +7,7 @@
 use super::attributes::Attributes;
 use super::{POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
 use crate::attributes::{Kubernetes, Resource};
-use crate::trace::{GrpcRequest, Kept, Span, SpanKind};
+use crate::trace::{Extent, GrpcRequest, Kept, Span, SpanKind};
 use std::borrow::Cow;
 
 /// The version of the conventions: the last whose gRPC attributes are those that collectors,
@@ -117,6 +117,7 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
             attributes.double("sampler.param", probability);
         }
     }
+    attributes.string_if("meshspan.stream", span.extent.name());
     attributes.string_if("meshspan.correlation", span.correlation.as_deref());
     attributes.string_if("sampling.kept", span.sampling.kept.map(Kept::name));
     attributes.custom(&span.custom_tags);
@@ -218,6 +219,8 @@ pub(super) fn error_type<'a>(span: &'a Span) -> Option<Cow<'a, str>> {
         SpanKind::Client => 400,
     };
     match response.status_code {
+        // It may still come.
+        None if span.extent == Extent::Open => None,
         None if response.flags.is_empty() => Some(OTHER.into()),
         None => Some(response.flags.as_str().into()),
         Some(code) if code >= first_error => Some(code.to_string().into()),

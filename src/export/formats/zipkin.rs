@@ -5,7 +5,7 @@
 use super::json::Json;
 use super::{Encoder, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
 use crate::attributes::{Istio, Resource};
-use crate::trace::{Endpoint, Event, Link, Span, SpanKind, Tag, TraceId};
+use crate::trace::{Endpoint, Event, Extent, Link, Span, SpanKind, Tag, TraceId};
 use std::net::IpAddr;
 
 /// The encoder for Zipkin's `/api/v2/spans`.
@@ -48,7 +48,10 @@ impl Encoder for Zipkin {
             SpanKind::Server => "SERVER",
             SpanKind::Client => "CLIENT",
         };
-        json.plain_member("kind", kind.as_bytes());
+        // What has been shown as a call is not to be counted as another.
+        if span.extent != Extent::Closed {
+            json.plain_member("kind", kind.as_bytes());
+        }
         json.member("name", &span.name);
         json.key("timestamp");
         json.number(span.start_time / 1000);
@@ -176,7 +179,10 @@ impl Zipkin {
             tags.set("upstream_cluster", cluster);
             tags.set("upstream_cluster.name", cluster);
         }
-        tags.set_number("http.status_code", response.status_code.unwrap_or(0).into());
+        // No status is a failure, unless it may still come.
+        if response.status_code.is_some() || span.extent != Extent::Open {
+            tags.set_number("http.status_code", response.status_code.unwrap_or(0).into());
+        }
         let flags = Some(response.flags.as_str()).filter(|flags| !flags.is_empty());
         tags.set("response_flags", or_dash(flags));
         if response.error {
@@ -201,6 +207,7 @@ impl Zipkin {
                 tags.set("sampler.param", &probability);
             }
         }
+        tags.set_some("meshspan.stream", span.extent.name());
         tags.set_some("meshspan.correlation", span.correlation.as_deref());
         if let Some(kept) = span.sampling.kept {
             tags.set("sampling.kept", kept.name());

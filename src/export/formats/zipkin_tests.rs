@@ -183,6 +183,22 @@ fn a_request_that_was_sent_again_or_waited_for_a_connection_says_so() {
 }
 
 #[test]
+fn a_beginning_is_a_call_and_the_whole_below_it_is_none() {
+    let no_status = || HttpResponse { status_code: None, ..span().response };
+    for (extent, stream, kind, status) in [
+        (Extent::Whole, Value::Null, json!("CLIENT"), json!("0")),
+        (Extent::Open, json!("open"), json!("CLIENT"), Value::Null),
+        (Extent::Closed, json!("closed"), Value::Null, json!("0")),
+    ] {
+        let json =
+            encode(&Span { extent, response: no_status(), ..sample::span(SpanKind::Client) });
+        let tags = &json["tags"];
+        assert_eq!((&tags["meshspan.stream"], &json["kind"]), (&stream, &kind), "{extent:?}");
+        assert_eq!(tags["http.status_code"], status, "{extent:?}");
+    }
+}
+
+#[test]
 fn a_tag_whose_value_is_empty_is_left_out() {
     let request = HttpRequest { user_agent: Some(String::new()), ..span().request };
     let custom_tags = vec![("account", "".into()), ("http.method", "".into())];
