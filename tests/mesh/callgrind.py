@@ -34,16 +34,16 @@ def missing_programs() -> str | None:
 
 
 class CountedEnvoy:
-    """A running Envoy with one worker whose instructions can be counted; all its threads count."""
+    """A running Envoy whose instructions can be counted; all its threads count."""
 
-    def __init__(self, name: str, config: Config, folder: Path) -> None:
+    def __init__(self, name: str, config: Config, folder: Path, workers: int = 1) -> None:
         self._prefix = f"--vgdb-prefix={folder / 'vgdb'}"
         self._out = folder / f"{name}.callgrind"
         self._dumps = 0
         callgrind = ["valgrind", "--tool=callgrind", self._prefix, f"--callgrind-out-file={self._out}"]
         # V8 writes code at run time; without the check valgrind would run what was there before.
         callgrind += ["--smc-check=all-non-file", "--instr-atstart=no"]
-        self.envoy = Envoy(name, config, folder, under=callgrind, start_timeout=_START_TIMEOUT)
+        self.envoy = Envoy(name, config, folder, workers, under=callgrind, start_timeout=_START_TIMEOUT)
 
     def count(self, work: Callable[[], None]) -> int:
         """Do `work`; the instructions that Envoy executed meanwhile."""

@@ -46,6 +46,21 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, change: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        size: usize,
+        data: *mut *mut u8,
+        got: *mut usize,
+        version: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        size: usize,
+        value: *const u8,
+        length: usize,
+        version: u32,
+    ) -> u32;
 }
 
 const REQUEST_HEADERS: u32 = 0;
@@ -57,6 +72,9 @@ const NAME: &str = "x-b3-spanid";
 const OLD_NAME: &str = "x-account-id";
 const VALUE: &str = "b7ad6b7169203331";
 const ABSENT: &str = "x-b3-flags";
+const EMPTY: &str = "probe:empty";
+const FULL: &str = "probe:full";
+const SHARED: &[u8] = &[7; 45];
 const PROPERTY: &str = "source\0address";
 
 /// Room for what a hostcall gives.
@@ -72,7 +90,7 @@ static TOKEN: AtomicU32 = AtomicU32::new(0);
 static METRICS: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
 
 /// The calls by the names that a configuration has, and whether they are made at the request's end.
-const CALLS: [(&str, bool, fn() -> u32); 9] = [
+const CALLS: [(&str, bool, fn() -> u32); 13] = [
     ("pairs", false, || {
         got(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) })
     }),
@@ -105,15 +123,33 @@ const CALLS: [(&str, bool, fn() -> u32); 9] = [
     ("evaluate", true, || foreign("expr_evaluate", &TOKEN.load(Relaxed).to_le_bytes())),
     ("increment", true, || unsafe { proxy_increment_metric(METRICS[0].load(Relaxed), 1) }),
     ("record", true, || unsafe { proxy_record_metric(METRICS[1].load(Relaxed), 1) }),
+    ("metric", true, || {
+        let mut value = 0;
+        unsafe { proxy_get_metric(METRICS[1].load(Relaxed), &mut value) }
+    }),
+    ("share", true, || share(FULL, SHARED)),
+    ("look", true, || look(EMPTY)),
+    ("fetch", true, || look(FULL)),
     ("time", true, || {
         let mut time = 0;
         unsafe { proxy_get_current_time_nanoseconds(&mut time) }
     }),
 ];
 
-fn got(call: impl Fn(*mut *mut u8, *mut usize) -> u32) -> u32 {
+fn got(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> u32 {
     let (mut data, mut size) = (null_mut(), 0);
     call(&mut data, &mut size)
+}
+
+fn look(key: &str) -> u32 {
+    let mut version = 0;
+    got(|data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
+    })
+}
+
+fn share(key: &str, value: &[u8]) -> u32 {
+    unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), 0) }
 }
 
 fn foreign(name: &str, argument: &[u8]) -> u32 {
@@ -163,6 +199,8 @@ fn configure(size: usize) -> Option<()> {
         unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut id) };
         metric.store(id, Relaxed);
     }
+    share(EMPTY, &[]);
+    share(FULL, SHARED);
     Some(())
 }
 

@@ -41,6 +41,10 @@ HOSTCALLS = {
     "property": "proxy_get_property",
     "increment": "proxy_increment_metric",
     "record": "proxy_record_metric",
+    "metric": "proxy_get_metric",
+    "share": "proxy_set_shared_data",
+    "look": "proxy_get_shared_data, no bytes",
+    "fetch": "proxy_get_shared_data",
     "time": "proxy_get_current_time_nanoseconds",
 }
 MORE = 8

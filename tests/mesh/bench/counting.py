@@ -21,11 +21,13 @@ from ..progress import steps
 from ..single import HOSTS, LISTENERS
 from ..sink import Sink
 from ..tracers import set_native_flush, set_tracer
-from .rows import BASES, BODY, CONTEXTS, HEADERS, PATH, ROWS, Row, Traffic, rules
+from .rows import BASES, BODY, CONTEXTS, HEADERS, INBOUND, PATH, ROWS, Row, Traffic, rules
 
 
 # Seconds between the warm-up and the count.
 SETTLING = 5
+# Each connection is one worker's, whichever Linux chooses; after so many each has had some.
+CONNECTIONS = 12
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,10 @@ class Count:
 
 
 def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
-    """The sidecar of `envoy/dockebi.yaml` with one listener; the tracers' batches are as shipped."""
+    """The sidecar of `envoy/dockebi.yaml`, with one listener if it has one worker; the tracers' batches are as shipped."""
     config = configuration.load("dockebi")
-    wanted = LISTENERS[row.traffic.direction]
-    kept = [one for one in configuration.listeners(config) if one["name"] == wanted]
+    wanted = LISTENERS.values() if row.traffic.workers > 1 else [LISTENERS[row.traffic.direction]]
+    kept = [one for one in configuration.listeners(config) if one["name"] in wanted]
     config["static_resources"]["listeners"] = kept
     to_upstream = ("127.0.0.1", upstream.port)
     endpoints = {("127.0.0.1", 8080): to_upstream, ("dockebi-storage", 15006): to_upstream}
@@ -59,6 +61,9 @@ def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
     if row.inject:
         plugin["propagation"] = {"inject": row.inject}
     configuration.set_plugin_configuration(config, plugin)
+    if row.traffic.workers > 1:
+        # What Envoy does for its own statistics goes with seconds, not with requests.
+        config["stats_flush_interval"] = "290s"
     if row.flush:
         # No timer before that many have come: callgrind makes seconds short.
         set_native_flush(config, row.flush, 60_000)
@@ -79,19 +84,37 @@ def request_headers(traffic: Traffic) -> dict[str, str]:
 
 
 def count_row(row: Row, options: argparse.Namespace, folder: Path, progress: Callable[[float], None]) -> Count:
-    """Start everything for one row, warm it up, count, and end it."""
+    """Start everything for one row, warm it up, count, and end it.
+
+    With several workers what their virtual machines do each second is taken off: seconds are short under valgrind.
+    """
     loop = BackgroundLoop("bench")
     upstream, collector = Sink(loop, 200, BODY), Sink(loop, 200)
     try:
-        counted = CountedEnvoy("envoy", proxy_config(row, upstream, collector), folder)
+        traffic = row.traffic
+        counted = CountedEnvoy("envoy", proxy_config(row, upstream, collector), folder, traffic.workers)
         try:
-            headers = request_headers(row.traffic)
-            load = H2Load(counted.envoy.port, PATH, headers, folder, row.traffic.http2)
+
+            def load_of(traffic: Traffic) -> H2Load:
+                port = counted.envoy.ports[LISTENERS[traffic.direction]]
+                return H2Load(port, PATH, request_headers(traffic), folder, traffic.http2)
+
+            load = load_of(traffic)
+            if traffic.workers > 1:
+                for one in [load_of(INBOUND)] * CONNECTIONS + [load] * CONNECTIONS:
+                    one.send(options.warmup // CONNECTIONS, lambda _: None)
             load.send(options.warmup, progress)
             # A module whose proxy has one worker finds that out in three ticks of a second, and shares nothing any more.
             time.sleep(SETTLING)
             half = options.requests // 2
-            first, second = (counted.count(lambda: load.send(half, progress)) / half for _ in range(2))
+            resting = counted.count(lambda: time.sleep(SETTLING)) / SETTLING if traffic.workers > 1 else 0.0
+
+            def count_half() -> float:
+                began = time.monotonic()
+                instructions = counted.count(lambda: load.send(half, progress))
+                return (instructions - resting * (time.monotonic() - began)) / half
+
+            first, second = (count_half() for _ in range(2))
             return Count((first + second) / 2, (first, second), spans_of(counted.envoy.stats()), collector.requests)
         finally:
             counted.stop()

@@ -27,6 +27,7 @@ BOTH = {
 }
 CONTEXTS = {"": {}, "traceparent": TRACEPARENT, "both": BOTH}
 BODY = b'{"id": 7, "stars": 5, "text": "would read again"}'
+MODES = ("off", "exact", "sure")
 ZIPKIN = "zipkin-100"
 OPENTELEMETRY = "opentelemetry-tuned-100"
 
@@ -39,6 +40,8 @@ class Traffic:
     http2: bool = False
     headers: int = 8
     context: str = ""
+    # With several the proxy has both listeners, and each worker has received something.
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ INBOUND = Traffic()
 OUTBOUND = Traffic(direction="outbound")
 HTTP2 = Traffic(http2=True)
 ONE_FORMAT, BOTH_FORMATS = Traffic(context="traceparent"), Traffic(context="both")
+SHARED = Traffic(context="both", workers=2)
+SHARED_OUTBOUND = Traffic(direction="outbound", workers=2)
 OTLP = "http/protobuf"
 
 ROWS = {
@@ -76,6 +81,8 @@ ROWS = {
     "none-both": Row("no tracing, traceparent and B3 come in", "none", traffic=BOTH_FORMATS),
     "none-32-headers": Row("no tracing, 32 headers", "none", traffic=Traffic(headers=32)),
     "none-64-headers": Row("no tracing, 64 headers", "none", traffic=Traffic(headers=64)),
+    "none-shared": Row("no tracing, traceparent and B3 come in, two workers", "none", traffic=SHARED),
+    "none-shared-outbound": Row("no tracing, outbound, two workers", "none", traffic=SHARED_OUTBOUND),
     ZIPKIN: Row("Envoy's Zipkin tracer, 100 %", "native-zipkin"),
     "zipkin-1": Row("Envoy's Zipkin tracer, 1 %", "native-zipkin", 1),
     "opentelemetry-100": Row("Envoy's OpenTelemetry tracer, 100 %", "native-opentelemetry"),
@@ -102,12 +109,24 @@ ROWS = {
     "meshspan-passes-off": Row(
         "the same, correlation off", sampling=1, traffic=BOTH_FORMATS, correlation="off"
     ),
-    "meshspan-outbound-0": Row("meshspan, 0 %, outbound", sampling=0, traffic=OUTBOUND),
     "meshspan-passes-sure": Row(
         "the same, correlation sure", sampling=1, traffic=BOTH_FORMATS, correlation="sure"
     ),
+    **{
+        f"meshspan-shared-{mode}": Row(
+            f"the same, two workers, correlation {mode}", sampling=1, traffic=SHARED, correlation=mode
+        )
+        for mode in MODES
+    },
+    "meshspan-outbound-0": Row("meshspan, 0 %, outbound", sampling=0, traffic=OUTBOUND),
     "meshspan-outbound-0-sure": Row("the same, correlation sure", sampling=0, traffic=OUTBOUND, correlation="sure"),
     "meshspan-outbound-0-off": Row("the same, correlation off", sampling=0, traffic=OUTBOUND, correlation="off"),
+    **{
+        f"meshspan-shared-outbound-{mode}": Row(
+            f"the same, two workers, correlation {mode}", sampling=0, traffic=SHARED_OUTBOUND, correlation=mode
+        )
+        for mode in MODES
+    },
     "meshspan-gzip-100": Row("meshspan, 100 %, gzip", compression="gzip"),
     "meshspan-otlp-gzip-100": Row("meshspan, 100 %, OTLP, gzip", protocol=OTLP, compression="gzip"),
     "opentelemetry-outbound": Row("Envoy's OpenTelemetry tracer, outbound", "native-opentelemetry", traffic=OUTBOUND),
