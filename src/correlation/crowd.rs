@@ -79,7 +79,10 @@ impl Crowd {
         if self.is_shared != is_shared {
             self.is_shared = is_shared;
             let own = self.own.0 as i64;
-            envoy.change_crowd(if is_shared { own } else { own.wrapping_neg() });
+            // Where nothing has come, as in other modes, there is no number to touch.
+            if own != 0 {
+                envoy.change_crowd(if is_shared { own } else { own.wrapping_neg() });
+            }
         }
     }
 }

@@ -126,7 +126,7 @@ impl Sure {
 
     /// It is this second, so many after the latest.
     pub(super) fn tick(&mut self, now: u32, seconds: u32, envoy: &dyn Sidecar) {
-        if self.crowd.is_shared() {
+        if self.crowd.is_shared() && self.quiet.is_watching() {
             // Others' events are not told.
             self.quiet.sample(self.crowd.seen(envoy), seconds);
         }

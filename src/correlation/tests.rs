@@ -15,7 +15,10 @@ type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 struct Store {
     values: RefCell<Values>,
     reads: Cell<usize>,
+    bytes_read: Cell<usize>,
     crowd: Cell<u64>,
+    /// How often that number was read or changed.
+    crowd_calls: Cell<usize>,
     source_port: Cell<Option<u16>>,
     /// In nanoseconds.
     clock: Cell<u64>,
@@ -32,7 +35,10 @@ impl Surroundings for Store {
 
     fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
         self.reads.set(self.reads.get() + 1);
-        self.values.borrow().get(key).cloned()
+        let found = self.values.borrow().get(key).cloned();
+        let bytes = found.as_ref().map_or(0, |(value, _)| value.len());
+        self.bytes_read.set(self.bytes_read.get() + bytes);
+        found
     }
 
     fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
@@ -48,10 +54,12 @@ impl Surroundings for Store {
 
 impl Sidecar for Store {
     fn crowd(&self) -> u64 {
+        self.crowd_calls.set(self.crowd_calls.get() + 1);
         self.crowd.get()
     }
 
     fn change_crowd(&self, change: i64) {
+        self.crowd_calls.set(self.crowd_calls.get() + 1);
         self.crowd.set(self.crowd.get().wrapping_add(change as u64));
     }
 
@@ -412,6 +420,34 @@ fn the_only_request_in_flight_is_the_parent_in_a_pod_without_calls_of_its_own() 
         workers[arriving].arrive(&[("x-request-id", "c")], context(7, 8), &store);
         assert_eq!(workers[calling].origin(CALL, &store), None, "{name}: the pod calls by itself");
     }
+}
+
+#[test]
+fn what_is_in_flight_in_the_pod_is_counted_for_the_mode_sure_alone() {
+    let store = Store::default();
+    let mut all = workers(3, &settings(&[]), &store);
+    quiet_pod(1, 1, &mut all[..2], &store);
+    quiet_pod(1, 2, &mut all, &store);
+    assert_eq!(store.crowd_calls.get(), 0);
+    let mut sure = workers(3, &sure(), &store);
+    quiet_pod(1, 2, &mut sure, &store);
+    assert!(store.crowd_calls.get() > 0);
+}
+
+#[test]
+fn a_worker_that_shares_reads_no_bytes_of_others_in_a_tick() {
+    let store = Store::default();
+    let [main, one, other] = &mut workers(3, &settings(&[]), &store)[..] else { panic!() };
+    let all = [main, one, other];
+    for (number, worker) in (0..).zip(all) {
+        worker.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+        for second in 1..=5 {
+            worker.tick(NOW + 5 * number + second, &store);
+        }
+        store.bytes_read.set(0);
+        worker.tick(NOW + 5 * number + 6, &store);
+    }
+    assert_eq!(store.bytes_read.get(), 0);
 }
 
 #[test]

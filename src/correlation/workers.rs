@@ -37,6 +37,8 @@ pub(super) struct Workers {
     is_refused: bool,
     /// There is no other worker.
     is_alone: bool,
+    /// There are more machines, though none of them has anything to share yet.
+    has_company: bool,
     /// Up to [`SETTLED`].
     ticks: u8,
     /// The numbers below are known to be taken.
@@ -52,6 +54,7 @@ impl Workers {
         own: None,
         is_refused: false,
         is_alone: false,
+        has_company: false,
         ticks: 0,
         known: 0,
         in_vain: 0,
@@ -99,10 +102,7 @@ impl Workers {
         }
         self.ticks = SETTLED.min(self.ticks + 1);
         let others = self.known > u8::from(self.own.is_some());
-        let machines = envoy.shared_data(&name(LEAST_MACHINES, MACHINE));
-        let is_alone = self.ticks == SETTLED
-            && !others
-            && machines.is_some_and(|(machine, _)| machine.is_empty());
+        let is_alone = self.ticks == SETTLED && !others && !self.has_company(envoy);
         if self.is_alone != is_alone {
             self.is_alone = is_alone;
             for slot in 0..SLOTS {
@@ -111,6 +111,15 @@ impl Workers {
                 }
             }
         }
+    }
+
+    /// Whether there have ever been more machines than a proxy of one worker has.
+    fn has_company(&mut self, envoy: &dyn Surroundings) -> bool {
+        if !self.has_company {
+            let machines = envoy.shared_data(&name(LEAST_MACHINES, MACHINE));
+            self.has_company = machines.is_none_or(|(machine, _)| !machine.is_empty());
+        }
+        self.has_company
     }
 
     /// Counts this machine, if it is one of the first.
