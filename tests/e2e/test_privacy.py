@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from mesh.config import Config, connection_managers
 from mesh.http2 import grpc_answer
 from mesh.requests import Text
 from mesh.single import SingleProxy
+from mesh.tokens import FILTER as TOKENS
+from mesh.tokens import token, token_filter
 from mesh.upstream import Answer, RecordedRequest
 
 Proxies = Callable[..., SingleProxy]
@@ -22,6 +27,14 @@ CARD = "4111 1111 1111 1111"
 EMAIL = "bob.smith@example.com"
 CLIENT = "203.0.113.77"
 
+# What Envoy's own filter makes metadata of; the token itself is a secret too.
+CLAIMS = {"sub": SECRET.format("subject"), "org": SECRET.format("organisation"), "mail": f"<{EMAIL}>"}
+TOKEN = token({**CLAIMS, "groups": [SECRET.format("group")]})
+REQUEST_TRAILERS: Headers = [
+    ("x-sum", SECRET.format("sum")),
+    ("x-unnamed-trailer", SECRET.format("unnamed-trailer")),
+    ("grpc-trace-bin", SECRET.format("trace-bin")),
+]
 PATH = (
     f"/reset/{SECRET.format('path')}/eyJ{SECRET.format('segment')};jsessionid={SECRET.format('parameter')}"
     f"/{EMAIL}/{CARD.replace(' ', '-')}"
@@ -40,6 +53,8 @@ HEADERS: Headers = [
     ("uber-trace-id", SECRET.format("context")),
     ("uberctx-user", SECRET.format("jaeger-baggage")),
     ("x-forwarded-for", CLIENT),
+    ("x-passport", TOKEN),
+    ("grpc-tags-bin", SECRET.format("grpc-tags")),
     # And these are named: as tags of the operator's, or as what every span has.
     ("x-url", URL),
     ("x-note", f"{EMAIL} paid with {CARD}"),
@@ -55,7 +70,8 @@ ANSWERED: tuple[tuple[str, str], ...] = (
     ("x-balance", SECRET.format("balance")),
     ("x-mail", f"to {EMAIL}"),
 )
-TRAILERS = (("x-trailer", SECRET.format("trailer")), ("x-named-trailer", SECRET.format("named-trailer")))
+TRAILERS = (("x-trailer", SECRET.format("trailer")), ("x-named-trailer", SECRET.format("named-trailer")),
+            ("grpc-status-details-bin", SECRET.format("details")))  # fmt: skip
 
 HASH_KEY = "s3cret-of-the-key"
 
@@ -76,24 +92,37 @@ CONFIG: dict[str, Any] = {
         "tenant": {"baggage": {"name": "tenant"}, "mode": "mask"},
         "balance": {"responseHeader": {"name": "x-balance"}, "mode": "mask"},
         "trailer": {"responseTrailer": {"name": "x-named-trailer"}, "mode": "hash"},
+        "sum": {"requestTrailer": {"name": "x-sum"}, "mode": "hash"},
+        "subject": {"metadata": {"kind": "dynamic", "path": [TOKENS, "payload", "sub"]}, "mode": "mask"},
+        "organisation": {"metadata": {"kind": "dynamic", "path": [TOKENS, "payload", "org"]}, "mode": "hash"},
+        "groups": {"metadata": {"kind": "dynamic", "path": [TOKENS, "payload", "groups"]}},
+        "claims": {"metadata": {"kind": "dynamic", "path": [TOKENS, "payload"]}},
         "from": {"attribute": {"name": "request.headers.x-account"}, "mode": "mask"},
         # And what is shown is masked where it looks like a person's.
         "mail": {"responseHeader": {"name": "x-mail"}},
+        "claimed": {"metadata": {"kind": "dynamic", "path": [TOKENS, "payload", "mail"]}},
         "target": {"attribute": {"name": "request.path"}},
         "url_path": {"attribute": {"name": "request.url_path"}},
         "original": {"attribute": {"name": "request.headers.x-url"}},
     },
     "hashKey": HASH_KEY,
+    "events": True,
     "spanName": {"template": "{method} {route}"},
     "operations": ["/reset/{token}/**"],
 }
+
+
+def with_tokens(config: Config) -> None:
+    """Has Envoy read the token, behind the module as in Istio."""
+    for manager in connection_managers(config):
+        manager["http_filters"].insert(1, token_filter("x-passport", ""))
 
 
 def forbidden(left: bytes) -> list[str]:
     """What of the secrets is in it, in any case and escape that tells it."""
     text = left.decode("latin-1").lower()
     secrets = set(re.findall(r"s3cret-of-the-[a-z-]+", text))
-    plain = {EMAIL, EMAIL.replace("@", "%40"), CARD, CARD.replace(" ", "-"), CARD.replace(" ", ""), CLIENT}
+    plain = {TOKEN.lower(), *TOKEN.lower().split("."), EMAIL, EMAIL.replace("@", "%40"), CARD, CARD.replace(" ", "-"), CARD.replace(" ", ""), CLIENT}
     return sorted(secrets | {one for one in plain if one in text})
 
 
@@ -102,7 +131,7 @@ def leaky(request: pytest.FixtureRequest, module_proxy: Proxies) -> Iterator[dic
     """A proxy in each direction, of which all is kept that leaves it."""
     collector = {"collector": {"protocol": request.param}}
     proxies = {
-        direction: module_proxy({**CONFIG, **collector}, direction=direction, http2=True)
+        direction: module_proxy({**CONFIG, **collector}, direction=direction, http2=True, change=with_tokens)
         for direction in ("inbound", "outbound")
     }
     for proxy in proxies.values():
@@ -130,26 +159,34 @@ def test_no_secret_leaves_wherever_it_stands(leaky: dict[str, SingleProxy], dire
     answer = grpc_answer(14, message)
     proxy.upstream.answer = Answer(200, (*answer.headers, *ANSWERED), answer.body, (*answer.trailers, *TRAILERS))
     # Over HTTP/2 Envoy itself refuses user information.
-    proxy.grpc_request(PATH, HEADERS, message=body)
+    proxy.grpc_request(PATH, HEADERS, message=body, trailers=REQUEST_TRAILERS)
     proxy.spans(before + 3)
     assert forbidden(left(proxy)) == []
     # So that this is no search for nothing: all of it went through, and the spans tell what they may.
     arrived = b"\n".join(_all_of(request) for request in proxy.upstream.requests[-3:])
     # All but what is no context, and a host that a route rewrites.
-    wanted = set(re.findall(r"s3cret-of-the-[a-z-]+", PATH + str(HEADERS))) - {SECRET.format("context")}
-    assert wanted <= set(forbidden(arrived))
+    sent = PATH + str(HEADERS) + str(REQUEST_TRAILERS)
+    wanted = set(re.findall(r"s3cret-of-the-[a-z-]+", sent)) - {SECRET.format("context")}
+    assert {*wanted, TOKEN.lower()} <= set(forbidden(arrived))
+    hashes = [hashed(secret) for secret in (SECRET.format("sum"), SECRET.format("organisation"))]
     bodies = b"".join(proxy.receiver.bodies or [])
     for told in [b"/reset/REDACTED/REDACTED", b"/REDACTED/REDACTED?token=REDACTED", b"page=REDACTED",
                  b"https://REDACTED@h/?q=REDACTED", b"REDACTED paid with REDACTED",
                  b"curl (REDACTED)", b"no REDACTED with REDACTED at https://REDACTED@h",
-                 b"to REDACTED", b"****nant", b"****ance", b"****ount", b"/reset/{token}/**"]:  # fmt: skip
+                 b"to REDACTED", b"<REDACTED>", b"****ject", *hashes, b"****nant", b"****ance", b"****ount", b"/reset/{token}/**"]:  # fmt: skip
         assert told in bodies, told
     # OTLP's spans of a client tell nothing of who called it.
     assert b"203.0.113.0" in bodies or direction == "outbound"
 
 
 def _all_of(request: RecordedRequest) -> bytes:
-    return b"\n".join([request.path, *(b": ".join(pair) for pair in request.headers), request.body])
+    lines = [b": ".join(pair) for pair in (*request.headers, *request.trailers)]
+    return b"\n".join([request.path, *lines, request.body])
+
+
+def hashed(secret: str) -> bytes:
+    """What a tag of mode hash says of it."""
+    return hmac.new(HASH_KEY.encode(), secret.encode(), hashlib.sha256).hexdigest()[:32].encode()
 
 
 def _told(span: dict[str, Any], name: str) -> Any:

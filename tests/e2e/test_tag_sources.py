@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,46 +12,20 @@ import pytest
 from mesh.config import Config, clusters, connection_managers
 from mesh.http2 import grpc_answer
 from mesh.single import SingleProxy
+from mesh.tokens import FILTER as TOKENS
+from mesh.tokens import token, token_filter
 from mesh.upstream import Answer
 
 Proxies = Callable[..., SingleProxy]
 
 KEY = "a key of 16 bytes or more"
-SHARED_SECRET = b"what signs the tokens of this test"
-JWT = "envoy.filters.http.jwt_authn"
-
-
-def encoded(data: bytes) -> str:
-    """Base64 as tokens have it."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def token(claims: dict[str, Any]) -> str:
-    """A token that the filter of `with_metadata` takes."""
-    text = ".".join(encoded(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": "k"}, claims))
-    return f"{text}.{encoded(hmac.digest(SHARED_SECRET, text.encode(), 'sha256'))}"
 
 
 def with_metadata(config: Config) -> None:
     """Gives routes, clusters, hosts and, by a token, requests some metadata."""
-    keys = {"keys": [{"kty": "oct", "alg": "HS256", "kid": "k", "k": encoded(SHARED_SECRET)}]}
-    provider = {"issuer": "test", "local_jwks": {"inline_string": json.dumps(keys)}, "payload_in_metadata": "payload"}
-    authentication = {
-        "name": JWT,
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-            "providers": {"test": provider},
-            "rules": [
-                {
-                    "match": {"prefix": "/"},
-                    "requires": {"requires_any": {"requirements": [{"provider_name": "test"}, {"allow_missing": {}}]}},
-                }
-            ],
-        },
-    }
     for manager in connection_managers(config):
         # As in Istio, where the module goes first.
-        manager["http_filters"].insert(1, authentication)
+        manager["http_filters"].insert(1, token_filter())
         for host in manager["route_config"]["virtual_hosts"]:
             for route in host["routes"]:
                 route["metadata"] = {"filter_metadata": {"team": {"name": "shop", "weight": 0.25, "on": True}}}
@@ -78,11 +50,11 @@ TAGS: dict[str, Any] = {
     "request-trailer": {"requestTrailer": {"name": "x-checksum"}},
     "response-header": {"responseHeader": {"name": "X-Cache"}},
     "response-trailer": {"responseTrailer": {"name": "x-served"}},
-    "claim": metadata("dynamic", JWT, "payload", "sub"),
-    "claim-number": metadata("dynamic", JWT, "payload", "org"),
-    "claim-truth": metadata("dynamic", JWT, "payload", "paid"),
-    "claim-list": metadata("dynamic", JWT, "payload", "groups"),
-    "claim-map": metadata("dynamic", JWT, "payload"),
+    "claim": metadata("dynamic", TOKENS, "payload", "sub"),
+    "claim-number": metadata("dynamic", TOKENS, "payload", "org"),
+    "claim-truth": metadata("dynamic", TOKENS, "payload", "paid"),
+    "claim-list": metadata("dynamic", TOKENS, "payload", "groups"),
+    "claim-map": metadata("dynamic", TOKENS, "payload"),
     "route": metadata("route", "team", "name"),
     "route-number": metadata("route", "team", "weight"),
     "route-truth": metadata("route", "team", "on"),
@@ -141,7 +113,7 @@ def test_every_source_gives_its_value(sources: SingleProxy) -> None:
     answer = grpc_answer(0)
     trailers = (*answer.trailers, ("x-served", "here"))
     sources.upstream.answer = Answer(200, (*answer.headers, ("x-cache", "hit")), answer.body, trailers)
-    bearer = token({"iss": "test", "sub": "user-42", "org": 12, "paid": True, "groups": ["a", "b"]})
+    bearer = token({"sub": "user-42", "org": 12, "paid": True, "groups": ["a", "b"]})
     headers = [*HEADERS, ("authorization", f"Bearer {bearer}")]
     sources.grpc_request("/users/a%20b?page=2", headers, trailers=[("x-checksum", "c0ffee")])
     tags = told(sources.span())
