@@ -6,6 +6,7 @@ from typing import Callable
 
 import pytest
 
+from mesh.config import Config, connection_managers
 from mesh.contexts import PROPAGATION_HEADERS
 from mesh.requests import HeaderList
 from mesh.single import SingleProxy
@@ -82,3 +83,28 @@ def test_all_other_headers_are_those_of_an_envoy_without_the_module(
 
 def _others(headers: HeaderList) -> HeaderList:
     return [(name, value) for name, value in headers if name not in PROPAGATION_HEADERS]
+
+
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+@pytest.mark.parametrize("protocol", ["zipkin", "http/protobuf"])
+def test_a_request_has_the_id_that_envoy_makes_or_none(
+    proxy: Callable[..., SingleProxy], protocol: str, direction: str
+) -> None:
+    def make(config: Config) -> None:
+        for manager in connection_managers(config):
+            manager["generate_request_id"] = True
+
+    def make_none(config: Config) -> None:
+        for manager in connection_managers(config):
+            manager["generate_request_id"] = False
+
+    for change, is_made in ((make, True), (make_none, False)):
+        config = {"sampling": 100, "collector": {"protocol": protocol}}
+        one = proxy(config, direction=direction, change=change)
+        one.request()
+        span, arrived = one.span(), one.upstream.last.header("x-request-id")
+        told = {**span.get("tags", {}), **span.get("attributes", {})}
+        (name,) = {"guid:x-request-id", "http.request.header.x-request-id"} & told.keys() or {None}
+        assert (name is not None) == (arrived is not None) == is_made
+        if name and arrived:
+            assert told[name] in (arrived.decode(), [arrived.decode()])

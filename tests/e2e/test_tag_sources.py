@@ -108,14 +108,19 @@ def sources(request: pytest.FixtureRequest, module_proxy: Proxies) -> Iterator[S
     yield module_proxy(config, direction=request.param, http2=True, change=with_metadata)
 
 
-def test_every_source_gives_its_value(sources: SingleProxy) -> None:
-    sources.receiver.clear()
+def ask_for_all(sources: SingleProxy) -> None:
+    """Send a request and an answer that have a value for every tag that can have one."""
     answer = grpc_answer(0)
     trailers = (*answer.trailers, ("x-served", "here"))
     sources.upstream.answer = Answer(200, (*answer.headers, ("x-cache", "hit")), answer.body, trailers)
     bearer = token({"sub": "user-42", "org": 12, "paid": True, "groups": ["a", "b"]})
     headers = [*HEADERS, ("authorization", f"Bearer {bearer}")]
     sources.grpc_request("/users/a%20b?page=2", headers, trailers=[("x-checksum", "c0ffee")])
+
+
+def test_every_source_gives_its_value(sources: SingleProxy) -> None:
+    sources.receiver.clear()
+    ask_for_all(sources)
     tags = told(sources.span())
     assert {name: tags.get(name) for name in TAGS} == EXPECTED
 
@@ -164,6 +169,34 @@ def test_a_value_is_plain_or_hashed_or_masked(where: str, protocol: str, proxy: 
     expected = {"plain": "account-0042", "hash": hashed, "mask": "****0042", "hash-later": hashed, "short": "account"}
     assert {name: found.get(name) for name in tags} == expected
     assert ("no key" in one.log()) == (where == "nowhere")
+
+
+def shown(value: str | None, mode: str) -> str | None:
+    """A value as a tag of that mode shows it."""
+    if value is None or mode == "plain":
+        return value
+    if mode == "hash":
+        return hmac.new(KEY.encode(), value.encode(), hashlib.sha256).hexdigest()[:32]
+    return "****" + (value[-4:] if len(value) >= 12 else "")
+
+
+@pytest.mark.parametrize("protocol", ["zipkin", "http/protobuf"])
+@pytest.mark.parametrize("direction", ["inbound", "outbound"])
+def test_every_source_is_plain_or_hashed_or_masked(direction: str, protocol: str, proxy: Proxies) -> None:
+    # One of each source, and of each kind of value that metadata and attributes have; 64 tags are the most.
+    names = [name for name in TAGS if not name.endswith(("list", "map"))]
+    modes = ("plain", "hash", "mask")
+    tags = {f"{name} {mode}": {**TAGS[name], "mode": mode} for name in names for mode in modes}
+    config = {"sampling": 100, "customTags": tags, "hashKey": KEY, "collector": {"protocol": protocol}}
+    one = proxy(config, direction=direction, http2=True, change=with_metadata)
+    ask_for_all(one)
+    found = told(one.span())
+    expected = {f"{name} {mode}": shown(EXPECTED[name], mode) for name in names for mode in modes}
+    assert {name: found.get(name) for name in tags} == expected
+    assert {next(iter(TAGS[name])) for name in names} == {
+        "header", "cookie", "queryParameter", "pathSegment", "baggage", "requestTrailer", "responseHeader",
+        "responseTrailer", "metadata", "attribute",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
