@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ from mesh.parity import service_cluster
 from mesh.requests import request_bytes
 from mesh.single import HOSTS, SingleProxy
 from mesh.upstream import Answer
+from mesh.zipkin import Zipkin
 
 Proxies = Callable[..., SingleProxy]
 Span = dict[str, Any]
@@ -26,6 +29,8 @@ SAMPLED = ("traceparent", f"00-{TRACE_ID}-{PARENT_ID}-01")
 UNSAMPLED = ("traceparent", f"00-{TRACE_ID}-{PARENT_ID}-00")
 UPGRADE = (("upgrade", "websocket"), ("connection", "upgrade"))
 SWITCH = Answer(101, UPGRADE, b"")
+# Zipkin takes spans in after it has answered, and the machine may be busy.
+ARRIVAL = 60.0
 FRAME = b"a frame, for all that Envoy knows"
 KINDS = {"inbound": "SERVER", "outbound": "CLIENT"}
 
@@ -238,3 +243,33 @@ def test_a_stream_outlives_a_change_of_the_configuration(proxy: Proxies) -> None
         assert one.reconfigure({"sampling": 0})
         one.receiver.wait_for(1)
     check_end(beginning, one.spans(2)[1])
+
+
+def test_zipkin_counts_one_call(proxy: Proxies, zipkin: Zipkin) -> None:
+    caller = "streams.test"
+
+    def change(config: Config) -> None:
+        with_tunnels(config)
+        (collector,) = (one for one in clusters(config) if one["name"] == "zipkin")
+        (endpoint,) = collector["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        endpoint["endpoint"]["address"]["socket_address"]["port_value"] = zipkin.port
+
+    config = {"sampling": 100, "serviceName": caller, "events": True}
+    one = proxy(config, direction="outbound", change=change, upstream=SWITCH)
+    with started(one, *UPGRADE) as client:
+        _, trace_id, span_id, _ = one.upstream.wait_for(1)[0].values("traceparent")[0].decode().split("-")
+        (beginning,) = wait_for(lambda: zipkin.trace(trace_id), ARRIVAL, "its beginning in Zipkin")
+        assert (beginning["id"], beginning["tags"]["meshspan.stream"]) == (span_id, "open")
+        assert [one["value"] for one in beginning["annotations"]] == ["first_upstream_rx_byte_received", "upgraded"]
+        client.sendall(FRAME)
+    # What the other side says of the call.
+    times = {"timestamp": beginning["timestamp"], "duration": 1_000_000}
+    theirs = {"traceId": trace_id, "parentId": span_id, "id": "00000000000000aa", "kind": "SERVER", **times}
+    body = json.dumps([{**theirs, "localEndpoint": {"serviceName": "dockebi-storage.demo"}}]).encode()
+    content = {"content-type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{zipkin.port}/api/v2/spans", body, content)).close()
+    trace = wait_for(lambda: len(zipkin.trace(trace_id)) == 3 and zipkin.trace(trace_id), ARRIVAL, "its end in Zipkin")
+    (whole,) = (span for span in trace if span["id"] not in (span_id, theirs["id"]))
+    assert (whole["parentId"], whole["tags"]["meshspan.stream"]) == (span_id, "closed")
+    edges = {edge: count for edge, count in zipkin.edges().items() if caller in edge}
+    assert edges == {(caller, "dockebi-storage.demo"): 1}
