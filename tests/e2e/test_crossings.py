@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.bench.rows import BOTH, HEADERS, PATH, TRACEPARENT
+from mesh.bench.rows import BOTH, HEADERS, PATH, TRACEPARENT, asked_tags
 from mesh.hostcalls import crossings
 
 ALWAYS = {
@@ -31,6 +31,7 @@ ASKED = {"proxy_call_foreign_function": 1}
 KEEP = {"errors": True, "slowerThan": "60s"}
 ADDED = "proxy_add_header_map_value"
 REPLACED = "proxy_replace_header_map_value"
+ASKED_TAGS = {"customTags": asked_tags(8)}
 TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
 
 
@@ -39,6 +40,7 @@ TAG = {"customTags": {"account": {"header": {"name": "x-account-id"}}}}
     [
         pytest.param({"sampling": 100, **TAG}, {}, {**SAMPLED, ADDED: 5}, id="sampled"),
         pytest.param({"sampling": 0, **TAG}, {}, {ADDED: 4}, id="not sampled"),
+        pytest.param({"sampling": 0, **ASKED_TAGS}, {}, {ADDED: 4}, id="not sampled, with tags of the response"),
         pytest.param(
             {"sampling": 0, "propagation": {"inject": ["tracecontext"]}}, {}, {ADDED: 1}, id="one format goes out"
         ),

@@ -21,7 +21,7 @@ from ..progress import steps
 from ..single import HOSTS, LISTENERS
 from ..sink import Sink
 from ..tracers import set_native_flush, set_tracer
-from .rows import BASES, BODY, CONTEXTS, HEADERS, INBOUND, PATH, ROWS, Row, Traffic, rules
+from .rows import BASES, BODY, CONTEXTS, HEADERS, INBOUND, PATH, ROWS, Row, Traffic, asked_tags, rules
 
 
 # Seconds between the warm-up and the count.
@@ -55,6 +55,14 @@ def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
     for number in range(1, row.tags):
         tag = {"header": {"name": f"x-extra-{number}", "defaultValue": f"value-{number}"}}
         plugin.setdefault("customTags", {})[f"tag-{number}"] = tag
+    if row.asked_tags:
+        plugin.setdefault("customTags", {}).update(asked_tags(row.asked_tags))
+    if row.response:
+        plugin["response"] = {"traceresponse": True, "header": "x-trace-id", "at": "everywhere"}
+    if row.span_name:
+        plugin["spanName"] = {"template": "{method} {route}"}
+        plugin["operations"] = ["/users/{id}", "/users/{id}/orders/**", "/static/**", "/reviews/{id}"]
+    plugin["events"] = row.events
     collector_of_row = {"protocol": row.protocol, "compression": row.compression}
     plugin["collector"] = {**plugin.get("collector", {}), **collector_of_row}
     plugin["correlation"] = {"mode": row.correlation}

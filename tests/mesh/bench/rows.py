@@ -57,6 +57,12 @@ class Row:
     inject: tuple[str, ...] = ()
     correlation: str = "exact"
     tags: int = 1
+    # How many tags are asked of Envoy at the end, one half of headers that the response has, the other of trailers
+    # that it has not.
+    asked_tags: int = 0
+    response: bool = False
+    span_name: bool = False
+    events: bool = False
     # How many rules of sampling there are, none of which matches; no percentage alone says so.
     rules: int | None = None
     # What is kept of requests that are not sampled, none of which fails.
@@ -137,6 +143,17 @@ ROWS = {
     "meshspan-1-http2": Row("meshspan, 1 %, HTTP/2", sampling=1, traffic=HTTP2),
     "meshspan-8-tags": Row("meshspan, 100 %, 8 custom tags", tags=8),
     "meshspan-32-tags": Row("meshspan, 100 %, 32 custom tags", tags=32),
+    "meshspan-0-8-tags": Row("meshspan, 0 %, 8 custom tags", sampling=0, tags=8),
+    "meshspan-0-32-tags": Row("meshspan, 0 %, 32 custom tags", sampling=0, tags=32),
+    "meshspan-8-asked-tags": Row("meshspan, 100 %, 8 tags of the response more", asked_tags=8),
+    "meshspan-0-8-asked-tags": Row("meshspan, 0 %, 8 tags of the response more", sampling=0, asked_tags=8),
+    "meshspan-response": Row("meshspan, 100 %, traceresponse and a header", response=True),
+    "meshspan-0-response": Row("meshspan, 0 %, traceresponse and a header", sampling=0, response=True),
+    "meshspan-span-name": Row("meshspan, 100 %, named by a template and operations", span_name=True),
+    "meshspan-0-span-name": Row("meshspan, 0 %, named by a template and operations", sampling=0, span_name=True),
+    "meshspan-events": Row("meshspan, 100 %, events", events=True),
+    "meshspan-otlp-events": Row("meshspan, 100 %, OTLP, events", protocol=OTLP, events=True),
+    "meshspan-0-events": Row("meshspan, 0 %, events", sampling=0, events=True),
     "meshspan-32-headers": Row("meshspan, 100 %, 32 headers", traffic=Traffic(headers=32)),
     "meshspan-64-headers": Row("meshspan, 100 %, 64 headers", traffic=Traffic(headers=64)),
     "meshspan-1-64-headers": Row("meshspan, 1 %, 64 headers", sampling=1, traffic=Traffic(headers=64)),
@@ -162,6 +179,12 @@ def rules(count: int) -> list[dict[str, Any]]:
         }
         for number in range(count)
     ]
+
+
+def asked_tags(count: int) -> dict[str, Any]:
+    """So many tags of headers and trailers of the response."""
+    sources = ({"responseHeader": {"name": "content-type"}}, {"responseTrailer": {"name": "x-absent"}})
+    return {f"asked-{number}": sources[number % len(sources)] for number in range(count)}
 
 
 BASES = {row.traffic: name for name, row in ROWS.items() if row.tracer == "none"}
