@@ -95,18 +95,68 @@ impl CustomTags {
         headers: &[(&[u8], &[u8])],
         path: &[u8],
     ) -> Values {
-        let value = |tag: &CustomTag| {
-            let header = |name: &[u8]| {
-                let mut lines = headers.iter().filter(move |(key, _)| *key == name);
-                lines.next().map(|(_, value)| *value)
-            };
-            match tag.source {
-                TagSource::Literal | TagSource::Environment => None,
-                TagSource::Header => self.shown(tag, redaction, header(tag.key.as_bytes())?),
-                _ => self.shown(tag, redaction, &part(tag, headers, path)?),
+        let mut segments = None;
+        let value = |tag: &CustomTag| match tag.source {
+            TagSource::Header => {
+                let mut lines = headers.iter().filter(|(key, _)| *key == tag.key.as_bytes());
+                self.shown(tag, redaction, lines.next()?.1)
             }
+            TagSource::PathSegment => {
+                let segments =
+                    segments.get_or_insert_with(|| path_match::segments(path_and_query(path).0));
+                let segment = path_match::segment(&tag.key, segments)?;
+                self.shown(tag, redaction, &Cow::from(percent_decode(segment)))
+            }
+            _ => None,
         };
-        self.tags.iter().map(value).collect()
+        let mut values: Values = self.tags.iter().map(value).collect();
+        for (source, name) in LISTS {
+            let mut open = self.of_source(source);
+            if !open.is_empty() {
+                let lines = headers.iter().filter(|(header, _)| *header == name);
+                lines.for_each(|(_, line)| self.take(line, &mut open, &mut values, redaction));
+            }
+        }
+        let mut open = self.of_source(TagSource::QueryParameter);
+        if !open.is_empty() {
+            self.take(path_and_query(path).1, &mut open, &mut values, redaction);
+        }
+        values
+    }
+
+    /// The tags of a source, each with its place.
+    #[inline(never)]
+    fn of_source(&self, source: TagSource) -> Vec<(usize, &CustomTag)> {
+        self.tags.iter().enumerate().filter(|(_, tag)| tag.source == source).collect()
+    }
+
+    /// Takes the values of tags of one source out of a list of `name=value`, each from the first member
+    /// of its name; what is taken is open no more. All are looked for at once: a list may be long.
+    #[inline(never)]
+    fn take(
+        &self,
+        mut list: &[u8],
+        open: &mut Vec<(usize, &CustomTag)>,
+        values: &mut Values,
+        redaction: &Redaction,
+    ) {
+        while let ([(_, first), ..], false) = (open.as_slice(), list.is_empty()) {
+            let separator = match first.source {
+                TagSource::Cookie => b';',
+                TagSource::Baggage => b',',
+                _ => b'&',
+            };
+            let (member, rest) = split(list, separator);
+            list = rest;
+            let (name, value) = split(member, b'=');
+            let name = name.trim_ascii();
+            while let Some(at) = open.iter().position(|(_, tag)| tag.key.as_bytes() == name) {
+                let (place, tag) = open.swap_remove(at);
+                if let Some(place) = values.get_mut(place) {
+                    *place = self.shown(tag, redaction, &text_of(tag.source, value));
+                }
+            }
+        }
     }
 
     /// Takes the values of those for which `ask` has one.
@@ -132,6 +182,7 @@ impl CustomTags {
     }
 
     /// A value as the tag may show it.
+    #[inline(never)]
     fn shown(&self, tag: &CustomTag, redaction: &Redaction, bytes: &[u8]) -> Option<String> {
         let max = tag.max_length.unwrap_or(redaction.max_tag());
         match tag.mode {
@@ -173,33 +224,25 @@ impl CustomTags {
     }
 }
 
-/// What a part of the request's headers says.
+/// Headers that are lists of `name=value`.
+const LISTS: [(TagSource, &[u8]); 2] =
+    [(TagSource::Cookie, b"cookie"), (TagSource::Baggage, b"baggage")];
+
+/// The parts of a path, without fragment.
 #[inline(never)]
-fn part<'h>(
-    tag: &CustomTag,
-    headers: &[(&[u8], &'h [u8])],
-    path: &'h [u8],
-) -> Option<Cow<'h, [u8]>> {
-    let path = path.split(|byte| *byte == b'#').next()?;
-    let (path, query) = split(path, b'?');
-    let (separator, header): (_, &[u8]) = match tag.source {
-        TagSource::Cookie => (b';', b"cookie"),
-        TagSource::Baggage => (b',', b"baggage"),
-        TagSource::QueryParameter => (b'&', b""),
-        TagSource::PathSegment => {
-            return Some(percent_decode(path_match::segment(&tag.key, path)?).into());
-        }
-        _ => return None,
+fn path_and_query(path: &[u8]) -> (&[u8], &[u8]) {
+    split(split(path, b'#').0, b'?')
+}
+
+/// What the value of a member says.
+fn text_of(source: TagSource, value: &[u8]) -> Cow<'_, [u8]> {
+    let value = match source {
+        TagSource::Cookie => return value.trim_ascii().into(),
+        // What follows a value in baggage are its properties.
+        TagSource::Baggage => split(value, b';').0,
+        _ => value,
     };
-    let lines = headers.iter().filter(|(name, _)| *name == header).map(|(_, line)| *line);
-    let mut lines = lines.chain(Some(query).filter(|_| header.is_empty()));
-    let value = lines.find_map(|line| member(line, separator, tag.key.as_bytes()))?;
-    if tag.source == TagSource::Cookie {
-        return Some(value.into());
-    }
-    // What follows a value in baggage are its properties.
-    let end = if tag.source == TagSource::Baggage { b';' } else { b'&' };
-    Some(percent_decode(split(value, end).0.trim_ascii()).into())
+    percent_decode(value.trim_ascii()).into()
 }
 
 /// What is before the first byte like this, and behind it.
@@ -207,20 +250,6 @@ fn part<'h>(
 fn split(text: &[u8], at: u8) -> (&[u8], &[u8]) {
     let place = text.iter().position(|byte| *byte == at).unwrap_or(text.len());
     (text.get(..place).unwrap_or_default(), text.get(place + 1..).unwrap_or_default())
-}
-
-/// The value of the first member of that name in a list of `name=value`.
-#[inline(never)]
-fn member<'l>(mut list: &'l [u8], separator: u8, name: &[u8]) -> Option<&'l [u8]> {
-    while !list.is_empty() {
-        let (member, rest) = split(list, separator);
-        let (key, value) = split(member, b'=');
-        if key.trim_ascii() == name {
-            return Some(value.trim_ascii());
-        }
-        list = rest;
-    }
-    None
 }
 
 /// What Envoy answers, as text. Nothing in the bytes tells a number from a string: one has 8 bytes that

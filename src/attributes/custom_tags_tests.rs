@@ -182,3 +182,29 @@ fn constants_stand_back_for_tags_of_their_names() {
     let values = tags.begin(&redaction, &[], b"");
     assert_eq!(tags.tags(values, SpanKind::Server), [("a", "own".into()), ("b", "constant".into())]);
 }
+
+#[test]
+fn tags_of_one_list_each_take_the_first_member_of_its_name() {
+    let settings = configured(&format!(
+        r#"{{"maxTagLength": 40, "hashKey": "{KEY}", "customTags": {{
+            "one": {{"cookie": {{"name": "a"}}}},
+            "same": {{"cookie": {{"name": "a"}}, "maxLength": 1}},
+            "late": {{"cookie": {{"name": "late"}}}},
+            "none": {{"cookie": {{"name": "none"}}}},
+            "empty": {{"cookie": {{"name": "empty", "defaultValue": "-"}}, "mode": "hash"}},
+            "other": {{"baggage": {{"name": "a"}}}}}}}}"#
+    ));
+    let redaction = Redaction::new(&settings);
+    let tags = CustomTags::new(&settings, &redaction, &environment);
+    let headers: [(&[u8], &[u8]); 4] = [
+        (b"cookie", b"b=1; empty=; a=first ;a=second"),
+        (b"baggage", b"b=1,a=of baggage;p=1"),
+        (b"cookie", b"empty=x; late=3;a=third"),
+        (b"cookie", b"late=4"),
+    ];
+    let values = tags.begin(&redaction, &headers, b"/?a=query");
+    let said = tags.tags(values, SpanKind::Server);
+    let said: Vec<_> = said.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let expected = [("empty", "-"), ("late", "3"), ("one", "first"), ("other", "of baggage"), ("same", "f")];
+    assert_eq!(said, expected);
+}

@@ -101,6 +101,8 @@ impl Redaction {
     #[inline(never)]
     fn url(&self, bytes: &[u8], origin: usize, max: usize) -> String {
         let Privacy { query: kept_query, path_redact, .. } = &self.privacy;
+        // A byte more says that there is more.
+        let bytes = bytes.get(..=max + LOOK_AHEAD).unwrap_or(bytes);
         let bytes = bytes.split(|byte| *byte == b'#').next().unwrap_or_default();
         let kept = bytes.get(..max + LOOK_AHEAD).unwrap_or(bytes);
         let (origin, rest) = kept.split_at_checked(origin).unwrap_or((kept, &[]));
