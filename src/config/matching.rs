@@ -113,13 +113,21 @@ pub(super) fn covers(wide: &Match, narrow: &Match) -> bool {
 }
 
 impl Matcher {
-    /// Whether these bytes, which need not be UTF-8, are such a text.
-    pub fn matches(&self, value: &[u8]) -> bool {
+    /// Whether these bytes, which need not be UTF-8, are such a text; nothing where a pattern has no match
+    /// in as much of them as is looked at.
+    pub fn compare(&self, value: &[u8]) -> Option<bool> {
         match self {
-            Self::Texts(way, texts) => texts.iter().any(|text| way.matches(value, text.as_bytes())),
+            Self::Texts(way, texts) => {
+                Some(texts.iter().any(|text| way.matches(value, text.as_bytes())))
+            }
             // A header that is absent is empty, and matches no pattern either.
-            Self::Regex(regex) => !value.is_empty() && regex.is_match(value),
+            Self::Regex(_) if value.is_empty() => Some(false),
+            Self::Regex(regex) => regex.search(value),
         }
+    }
+
+    fn matches(&self, value: &[u8]) -> bool {
+        self.compare(value) == Some(true)
     }
 
     /// Whether this matches everything that `other` does.

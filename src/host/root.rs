@@ -150,6 +150,7 @@ impl Running {
     /// Sends every batch that is full or whose interval ends within `ahead`.
     fn send(&mut self, ahead: Duration) {
         let mut tracer = self.shared.tracer.borrow_mut();
+        tracer.count();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = abi::now();
         self.shared.in_flight.tick(now);

@@ -37,6 +37,10 @@ pub const MAX_STEPS: usize = 512;
 /// How many bytes of a text are looked at. `$` does not match there: what follows is still the text's.
 pub const MAX_TEXT: usize = 8192;
 
+/// How many steps are made for a text. Few patterns make more than ten at a byte, and few texts have more
+/// than a few hundred.
+pub const MAX_WORK: usize = 16_384;
+
 /// A pattern, ready to be looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Regex {
@@ -131,69 +135,75 @@ impl Regex {
         parser::parse(pattern)
     }
 
-    /// Whether a match is somewhere in the first [`MAX_TEXT`] bytes of the text, which need not be UTF-8.
-    pub fn is_match(&self, text: &[u8]) -> bool {
-        self.search(text, || ())
+    /// Whether a match is somewhere in the text, which need not be UTF-8; nothing where there is none in
+    /// what is looked at, and more of the text: it ends after [`MAX_TEXT`] bytes or [`MAX_WORK`] steps.
+    pub fn search(&self, text: &[u8]) -> Option<bool> {
+        self.look(text, MAX_WORK).0
     }
 
-    /// The same, with a call at each step that is made: never more than [`MAX_STEPS`] at each byte and
-    /// at the end.
-    fn search(&self, text: &[u8], mut count: impl FnMut()) -> bool {
+    /// The same with so many steps at the most, or a few more, and how many were made.
+    fn look(&self, text: &[u8], most: usize) -> (Option<bool>, usize) {
         let from_start = self.steps.first() == Some(&Step::If(Place::Start));
-        let mut states = States::default();
+        let (mut states, mut next) = (&mut States::default(), &mut States::default());
+        let mut made = 0;
         states.insert(0);
         for at in 0..=text.len().min(MAX_TEXT) {
-            if self.follow(&mut states, text, at, &mut count) {
-                return true;
+            if self.follow(states, next, text, at) {
+                return (Some(true), made + states.count);
+            }
+            made += states.count;
+            if made > most {
+                return (None, made);
             }
             if !from_start {
-                states.insert(0);
-            } else if states.is_empty() {
-                return false;
+                next.insert(0);
+            } else if next.count == 0 {
+                return (Some(false), made);
             }
+            std::mem::swap(&mut states, &mut next);
         }
-        false
+        ((text.len() <= MAX_TEXT).then_some(false), made)
     }
 
     /// Goes from the states before the byte at `at` to those behind it; whether there is a match before
     /// it.
     #[inline(never)]
-    fn follow(
-        &self,
-        states: &mut States,
-        text: &[u8],
-        at: usize,
-        count: &mut impl FnMut(),
-    ) -> bool {
-        let words = self.steps.len().div_ceil(64);
-        let mut seen = *states;
-        let mut next = States::default();
-        while let Some(state) = states.pop(words)
+    fn follow(&self, states: &mut States, next: &mut States, text: &[u8], at: usize) -> bool {
+        next.clear();
+        let byte = text.get(at);
+        let mut place = 0;
+        while place < states.count
+            && let Some(state) = states.list.get(place)
+            && let state = usize::from(*state)
             && let Some(step) = self.steps.get(state)
         {
-            count();
-            let byte = text.get(at);
-            // Whether the next step is to be done here, what other one is, and whether the next is to be
-            // done behind this byte.
-            let (goes_on, by, eats) = match *step {
-                Step::Byte(wanted) => (false, 0, byte == Some(&wanted)),
-                Step::Set(number) => (false, 0, self.has(number, byte)),
-                Step::If(place) => (place.is_at(text, at), 0, false),
-                Step::Jump(by) => (false, by, false),
-                Step::Split(by) => (true, by, false),
+            place += 1;
+            // Whether the next step is to be done here, and what other one is.
+            let (goes_on, by) = match *step {
+                Step::Byte(wanted) => {
+                    if byte == Some(&wanted) {
+                        next.insert(state + 1);
+                    }
+                    continue;
+                }
+                Step::Set(number) => {
+                    if self.has(number, byte) {
+                        next.insert(state + 1);
+                    }
+                    continue;
+                }
+                Step::If(place) => (place.is_at(text, at), 0),
+                Step::Jump(by) => (false, by),
+                Step::Split(by) => (true, by),
                 Step::Match => return true,
             };
-            if eats {
-                next.insert(state + 1);
+            if goes_on {
+                states.insert(state + 1);
             }
-            for by in [i16::from(goes_on), by] {
-                let state = state.wrapping_add_signed(by.into());
-                if seen.insert(state) {
-                    states.insert(state);
-                }
+            if by != 0 {
+                states.insert(state.wrapping_add_signed(by.into()));
             }
         }
-        *states = next;
         false
     }
 
@@ -218,35 +228,34 @@ impl Place {
     }
 }
 
-/// States, by the numbers of their steps.
-#[derive(Clone, Copy, Default)]
-struct States([u64; MAX_STEPS / 64]);
+/// States, by the numbers of their steps, each once, in the order in which they were found.
+struct States {
+    list: [u16; MAX_STEPS],
+    count: usize,
+    has: [u64; MAX_STEPS / 64],
+}
 
-impl States {
-    /// Adds one; whether it was not there.
-    #[inline(never)]
-    fn insert(&mut self, state: usize) -> bool {
-        let Some(word) = self.0.get_mut(state / 64) else { return false };
-        let before = *word;
-        *word |= 1 << (state % 64);
-        *word != before
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    /// Takes one out, that is in so many words.
-    fn pop(&mut self, words: usize) -> Option<usize> {
-        pop(self.0.get_mut(..words)?)
+impl Default for States {
+    fn default() -> Self {
+        Self { list: [0; MAX_STEPS], count: 0, has: [0; MAX_STEPS / 64] }
     }
 }
 
-/// Takes a bit out. A function of its own, else there is one more copy of it for each of the words.
-#[inline(never)]
-fn pop(words: &mut [u64]) -> Option<usize> {
-    let (index, word) = words.iter_mut().enumerate().find(|(_, word)| **word != 0)?;
-    let bit = word.trailing_zeros() as usize;
-    *word &= *word - 1;
-    Some(index * 64 + bit)
+impl States {
+    fn clear(&mut self) {
+        self.count = 0;
+        self.has = [0; MAX_STEPS / 64];
+    }
+
+    fn insert(&mut self, state: usize) {
+        let bit = 1 << (state % 64);
+        if let Some(word) = self.has.get_mut(state / 64)
+            && *word & bit == 0
+            && let Some(place) = self.list.get_mut(self.count)
+        {
+            *word |= bit;
+            *place = state as u16;
+            self.count += 1;
+        }
+    }
 }

@@ -13,6 +13,7 @@ pub use request::Surroundings;
 
 use crate::config::{Ceiling, Percentage, Sampling, Strategy};
 use crate::trace::{Decision, Kept, Probability, Randomness, Threshold, TraceId};
+use std::cell::Cell;
 use std::rc::Rc;
 
 use keep::Keeper;
@@ -43,6 +44,8 @@ pub struct Sampler {
     /// The ceilings, of all new traces and of rules.
     limits: Vec<Limit>,
     keeper: Option<Keeper>,
+    /// Requests with a text that a pattern was not looked for in to its end.
+    unfinished: Cell<i64>,
 }
 
 fn threshold(percent: Percentage) -> Threshold {
@@ -109,7 +112,9 @@ impl Sampler {
         }
         let least = threshold;
         let keeper = settings.keep.as_ref().map(Keeper::new);
-        let sampler = Self { strategy: None, threshold, least, glances, limits, keeper, settings };
+        let (strategy, unfinished) = (None, Cell::new(0));
+        let sampler =
+            Self { strategy, threshold, least, glances, limits, keeper, unfinished, settings };
         Self { least: sampler.least(), ..sampler }
     }
 
@@ -214,6 +219,9 @@ impl Sampler {
         }
         let mut request = Request::new(headers, names, envoy);
         let rule = rules::find(rules, &self.glances, &mut request);
+        if request.is_unfinished {
+            self.unfinished.set(self.unfinished.get() + 1);
+        }
         if rule.is_none() && *drop_probes && probes::is_probe(&request) {
             return (Reason::Probe, Threshold::NEVER);
         }
@@ -239,6 +247,12 @@ impl Sampler {
     /// What decides where no rule does.
     fn reason(&self) -> Reason {
         if self.strategy.is_some() { Reason::Remote } else { Reason::Percent }
+    }
+
+    /// How many requests had a text that a pattern was not looked for in to its end, since this was asked
+    /// last.
+    pub fn take_unfinished(&self) -> i64 {
+        self.unfinished.take()
     }
 
     /// Whether a request of this trace may be exported for how it ends, though the trace is not sampled.

@@ -39,6 +39,8 @@ pub(super) struct Request<'h, 'e> {
     envoy: &'e dyn Surroundings,
     /// By number, once they have been asked for.
     attributes: [Option<Vec<u8>>; 3],
+    /// Some pattern has no match in as much of a text as is looked at.
+    pub(super) is_unfinished: bool,
 }
 
 impl<'h, 'e> Request<'h, 'e> {
@@ -62,7 +64,8 @@ impl<'h, 'e> Request<'h, 'e> {
                 };
             }
         }
-        Self { headers: values, envoy, attributes: [const { None }; 3] }
+        let attributes = [const { None }; 3];
+        Self { headers: values, envoy, attributes, is_unfinished: false }
     }
 
     /// The value of the header whose name has this place.

@@ -27,7 +27,11 @@ pub(super) fn find(rules: &[Rule], glances: &[Glance], request: &mut Request) ->
 /// Whether all of a rule holds.
 #[inline(never)]
 fn matches(rule: &Rule, request: &mut Request) -> bool {
-    rule.matching.iter().all(|(subject, matcher)| matcher.matches(request.value(*subject)))
+    rule.matching.iter().all(|(subject, matcher)| {
+        let matches = matcher.compare(request.value(*subject));
+        request.is_unfinished |= matches.is_none();
+        matches == Some(true)
+    })
 }
 
 impl Glance {

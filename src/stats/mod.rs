@@ -58,6 +58,8 @@ pub enum Metric {
     ValuesCut,
     /// Names of spans and of services that were one too many.
     NamesLimited,
+    /// Requests with a text that a pattern was not looked for in to its end.
+    PatternsUnfinished,
     /// Answers of collectors of which only the beginning was read.
     AnswersCut,
     /// Requests that were shown while they went on; each has a second span.
@@ -94,6 +96,7 @@ impl Metric {
         Self::SpansKeptLimited,
         Self::ValuesCut,
         Self::NamesLimited,
+        Self::PatternsUnfinished,
         Self::AnswersCut,
         Self::StreamsShown,
         Self::ConfigurationInvalid,
@@ -127,6 +130,7 @@ impl Metric {
             Self::SpansKeptLimited => "meshspan_spans_kept_limited",
             Self::ValuesCut => "meshspan_values_cut",
             Self::NamesLimited => "meshspan_names_limited",
+            Self::PatternsUnfinished => "meshspan_patterns_unfinished",
             Self::AnswersCut => "meshspan_answers_cut",
             Self::StreamsShown => "meshspan_streams_shown",
             Self::ConfigurationInvalid => "meshspan_configuration_invalid",

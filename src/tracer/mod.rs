@@ -454,8 +454,13 @@ impl Tracer {
         let rule = sampler.name(recording.reason());
         let span = recording.finish(facts, rule, resource, names, tags, redaction);
         self.exporter.push(&span, &mut self.stats);
+    }
+
+    /// Adds what its parts have counted by themselves.
+    pub fn count(&mut self) {
         self.stats.add(Metric::ValuesCut, self.redaction.take_cut());
         self.stats.add(Metric::NamesLimited, self.names.take_limited());
+        self.stats.add(Metric::PatternsUnfinished, self.sampler.take_unfinished());
     }
 }
 
