@@ -46,7 +46,7 @@ def valid(rng: random.Random) -> dict[str, Any]:
     else:
         collector["compression"] = rng.choice(["none", "gzip"])
     header = {"header": {"name": "x-account-id", "defaultValue": "-"}}
-    literal = {"literal": {"value": "x" * rng.randint(0, 300)}}
+    literal = {"literal": {"value": "x" * rng.randint(1, 300)}}
     return {
         "sampling": rng.choice([100, 100, 50, 1]),
         "customTags": {f"tag-{number}": rng.choice([header, literal]) for number in range(rng.randint(0, 12))},
