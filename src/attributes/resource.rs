@@ -143,4 +143,16 @@ mod tests {
             assert_eq!(pairs, attributes, "{config}");
         }
     }
+
+    #[test]
+    fn the_environment_has_so_many_attributes_of_so_many_bytes_at_most() {
+        let settings = settings(PluginConfig::default(), MeshConfig::default());
+        let long = "v".repeat(2 * MAX_ATTRIBUTE);
+        let pairs: Vec<String> = (0..100).map(|number| format!("k{number}={long}")).collect();
+        let environment =
+            |name: &str| (name == "OTEL_RESOURCE_ATTRIBUTES").then(|| pairs.join(","));
+        let found = Resource::default().with_operators(&settings, &environment);
+        assert_eq!(found.attributes.len(), MAX_ATTRIBUTES);
+        assert!(found.attributes.iter().all(|(_, value)| value.len() == MAX_ATTRIBUTE));
+    }
 }

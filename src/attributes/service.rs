@@ -309,6 +309,29 @@ mod tests {
     }
 
     #[test]
+    fn beyond_so_many_inbound_clusters_envoy_is_asked_each_time() {
+        struct Asked(std::cell::Cell<usize>);
+        impl Naming for Asked {
+            fn virtual_host(&self) -> Option<String> {
+                None
+            }
+            fn cluster_service_host(&self) -> Option<String> {
+                self.0.set(self.0.get() + 1);
+                Some("h".to_owned())
+            }
+        }
+        let (mut names, envoy) = (ServiceNames::default(), Asked(std::cell::Cell::new(0)));
+        for _ in 0..3 {
+            for port in 0..MAX_INBOUND_CLUSTERS + 5 {
+                let service = names.of_route(Some(&format!("inbound|{port}||")), &envoy);
+                assert_eq!(name(service), Some(format!("h:{port}/*")));
+            }
+        }
+        assert_eq!(names.inbound.len(), MAX_INBOUND_CLUSTERS);
+        assert_eq!(envoy.0.get(), MAX_INBOUND_CLUSTERS + 3 * 5);
+    }
+
+    #[test]
     fn an_authority_that_is_no_host_names_nothing() {
         let mut names = ServiceNames::default();
         for authority in ["", "a b", "a/b", "user@h", "a\u{fffd}", "[::1", "[zz]", "a:b"] {

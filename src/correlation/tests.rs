@@ -582,3 +582,22 @@ fn a_second_looks_at_so_many_requests_only_and_those_that_are_too_old_go_in_turn
     let found = one.origin(&[("x-request-id", "a")], &store);
     assert_eq!(found.map(|(context, ..)| context.trace_id.value()), Some(2));
 }
+
+#[test]
+fn the_65th_worker_keeps_to_itself() {
+    let store = Store::default();
+    let mut all = workers(65, &settings(&[]), &store);
+    for (number, worker) in all.iter_mut().enumerate() {
+        let id = number.to_string();
+        let it = context(1, number as u64 + 1);
+        assert!(worker.arrive(&[("x-request-id", &id)], it, &store).is_some());
+    }
+    let [first, .., last_but_one, last] = &mut all[..] else { panic!() };
+    assert_eq!(
+        (last_but_one.correlation.workers.own(), last.correlation.workers.own()),
+        (Some(63), None)
+    );
+    let mut finds = |id: &str| first.origin(&[("x-request-id", id)], &store).is_some();
+    assert_eq!((finds("63"), finds("64")), (true, false));
+    assert!(last.origin(&[("x-request-id", "64")], &store).is_some());
+}

@@ -121,6 +121,20 @@ def test_of_an_answer_of_100_mib_envoy_takes_32(protocol: str, proxy: Proxies) -
     assert "its answer broke off; they wait" in one.log()
 
 
+def test_an_answer_of_which_only_the_beginning_is_read_is_counted(proxy: Proxies) -> None:
+    one = proxy({"sampling": 100})
+
+    def count() -> int:
+        return one.stats().get("meshspan_answers_cut", 0)
+
+    for number, (length, expected) in enumerate(((65_536, 0), (65_537, 1), (1 << 20, 2)), 1):
+        one.receiver.faults = Faults(raw=answer(body=b"x" * length))
+        send(one, 1)
+        settled(one, number)
+        wait_for(lambda least=expected: count() >= least, 20, f"an answer of {length} bytes that is counted")
+        assert count() == expected
+
+
 def trailers(*pairs: tuple[str, str], status: int | str = 14, headers_only: bool = False) -> GrpcFaults:
     """An answer with these beside its status."""
     return GrpcFaults(grpc_status=status, trailers=pairs, trailers_only=headers_only)

@@ -29,6 +29,10 @@ fn a_collector_that_asks_for_time_gets_it() {
     run.answer(0, Answer::Later { after: Some(Duration::from_secs(30)) }, 10 * SECOND);
     assert_eq!(run.send(40 * SECOND - 1, 41 * SECOND), NOTHING);
     assert_eq!(run.send(41 * SECOND, 42 * SECOND), [3]);
+    // But no more than a minute, and a second at random.
+    run.answer(1, Answer::Later { after: Some(Duration::from_hours(1)) }, 50 * SECOND);
+    assert_eq!(run.send(110 * SECOND - 1, 110 * SECOND - 1), NOTHING);
+    assert_eq!(run.send(111 * SECOND, 111 * SECOND), [3]);
 }
 
 #[test]
