@@ -3,7 +3,7 @@
 use super::lines::{Header, headers, value};
 use super::request::{Lines, Route, apply};
 use meshspan::attributes::Resource;
-use meshspan::config::{Format, MeshConfig, PluginConfig, settings};
+use meshspan::config::{Format, MeshConfig, PluginConfig, Settings, settings};
 use meshspan::propagation::{Extracted, Incoming, Propagator};
 use meshspan::trace::{Decision, TraceId};
 use meshspan::tracer::{Started, Tracer};
@@ -26,35 +26,52 @@ pub fn check(input: &[u8]) {
     let is_trusted = value(&lines, "fact-peer").is_some_and(|it| it.starts_with(b"10.0.0."))
         || value(&lines, "fact-identity")
             .is_some_and(|it| it.starts_with(b"spiffe://cluster.local/ns/web/"));
-    for context in CONTEXTS {
-        for sampled in SAMPLED {
-            for at in ["edge", "everywhere"] {
-                let mut tracer = tracer(context, sampled, at);
-                let started = tracer.start(&lines, &Route(&lines));
-                let went_out = apply(&lines, &started.edits);
-                let is_new = !came_in.contains(&started.context.trace_id);
-                check_answer(&started, at == "everywhere" || is_new);
-                check_one_trace(&started, &went_out);
-                if is_trusted || value(&lines, "fact-peer").is_some() {
-                    continue;
-                }
-                let replaces = context != "continue";
-                assert!(is_new || !replaces, "a stranger's trace goes on");
-                let is_stray = |(name, _): &(Vec<u8>, Vec<u8>)| {
-                    STRAYS.iter().any(|stray| stray.as_bytes() == name.as_slice())
-                };
-                assert!(!replaces || !went_out.iter().any(is_stray), "a stray goes on");
-                if sampled == "ignore" {
-                    assert!(!started.decision.is_sampled(), "by a stranger's word");
-                }
-                assert!(sampled == "keep" || started.decision != Decision::Debug);
-            }
+    let check_one = |configured: &Configured| {
+        let Configured { context, sampled, at, settings } = configured;
+        let mut tracer = Tracer::new(settings, Resource::default(), [1; 32], |_| None);
+        let started = tracer.start(&lines, &Route(&lines));
+        let went_out = apply(&lines, &started.edits);
+        let is_new = !came_in.contains(&started.context.trace_id);
+        check_answer(&started, *at == "everywhere" || is_new);
+        check_one_trace(&started, &went_out);
+        if is_trusted || value(&lines, "fact-peer").is_some() {
+            return;
         }
-    }
+        let replaces = *context != "continue";
+        assert!(is_new || !replaces, "a stranger's trace goes on");
+        let is_stray = |(name, _): &(Vec<u8>, Vec<u8>)| {
+            STRAYS.iter().any(|stray| stray.as_bytes() == name.as_slice())
+        };
+        assert!(!replaces || !went_out.iter().any(is_stray), "a stray goes on");
+        if *sampled == "ignore" {
+            assert!(!started.decision.is_sampled(), "by a stranger's word");
+        }
+        assert!(*sampled == "keep" || started.decision != Decision::Debug);
+    };
+    CONFIGURED.with(|all| all.iter().for_each(check_one));
+}
+
+struct Configured {
+    context: &'static str,
+    sampled: &'static str,
+    at: &'static str,
+    settings: Settings,
+}
+
+thread_local! {
+    /// Every way of trust, twice.
+    static CONFIGURED: Vec<Configured> = {
+        let ways = CONTEXTS.into_iter().flat_map(|context| SAMPLED.map(|sampled| (context, sampled)));
+        let all = ways.flat_map(|(context, sampled)| ["edge", "everywhere"].map(|at| (context, sampled, at)));
+        all.map(|(context, sampled, at)| {
+            Configured { context, sampled, at, settings: configured(context, sampled, at) }
+        })
+        .collect()
+    };
 }
 
 /// Nothing is sampled but for what a request says.
-fn tracer(context: &str, sampled: &str, at: &str) -> Tracer {
+fn configured(context: &str, sampled: &str, at: &str) -> Settings {
     let json = format!(
         r#"{{"sampling": {{"percent": 0, "force": {{"header": "x-force", "value": "yes"}},
             "keep": {{"errors": true}}}},
@@ -62,8 +79,7 @@ fn tracer(context: &str, sampled: &str, at: &str) -> Tracer {
             "trust": {{"context": "{context}", "sampled": "{sampled}",
             "from": ["10.0.0.0/24", "spiffe://cluster.local/ns/web/*"]}}}}"#
     );
-    let settings = settings(PluginConfig::parse(json.as_bytes()).unwrap(), MeshConfig::default());
-    Tracer::new(&settings, Resource::default(), [1; 32], |_| None)
+    settings(PluginConfig::parse(json.as_bytes()).unwrap(), MeshConfig::default())
 }
 
 fn trace(format: Format, incoming: &Incoming) -> Option<TraceId> {

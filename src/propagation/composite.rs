@@ -81,6 +81,7 @@ impl Propagator {
         let mut links = Vec::new();
         let mut malformed = false;
         for format in &self.extract {
+            malformed |= *format == Format::TraceContext && incoming.has_malformed_tracestate();
             match (format.extract(incoming), &mut winner) {
                 (Ok(Extracted::Context(context)), None) => winner = Some(context),
                 (Ok(Extracted::Context(context)), Some(first)) => {
@@ -215,5 +216,5 @@ fn tracestate_belongs_to(context: &TraceContext, incoming: &Incoming) -> bool {
             tracecontext::extract(incoming),
             Ok(Extracted::Context(parent)) if parent.trace_id == context.trace_id
         )
-        && tracestate::is_valid(incoming.tracestate())
+        && incoming.has_tracestate()
 }

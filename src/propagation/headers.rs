@@ -1,6 +1,7 @@
 //! The propagation headers among all headers of a request, and what becomes of them.
 
-use super::Value;
+use super::{Value, tracestate};
+use core::cell::Cell;
 
 /// A header that carries a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub struct Incoming<'h> {
     fields: [Field<'h>; Header::ALL.len()],
     /// The lines of `tracestate`, which may be many and count as one list.
     tracestate: Vec<&'h [u8]>,
+    /// Whether they are a list, once somebody has asked.
+    is_list: Cell<Option<bool>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -141,6 +144,22 @@ impl<'h> Incoming<'h> {
             Field::One { value, .. } => Ok(Some(value.trim_ascii())),
             Field::Contradictory => Err(super::Malformed),
         }
+    }
+
+    /// Whether there is a `tracestate` that is a list.
+    pub(super) fn has_tracestate(&self) -> bool {
+        self.is_list.get().unwrap_or_else(|| {
+            let is_list = tracestate::is_valid(&self.tracestate);
+            self.is_list.set(Some(is_list));
+            is_list
+        })
+    }
+
+    /// Whether there is one that says something and is none.
+    pub(super) fn has_malformed_tracestate(&self) -> bool {
+        !self.tracestate.is_empty()
+            && !self.has_tracestate()
+            && self.tracestate.iter().any(|line| !line.trim_ascii().is_empty())
     }
 
     /// The lines of `tracestate`, in order.
