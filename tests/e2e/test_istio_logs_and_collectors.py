@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,28 @@ def shipped_labels() -> dict[str, str]:
     return provider["envoyFileAccessLog"]["logFormat"]["labels"]
 
 
-def access_log(path: Path) -> Callable[[Config], None]:
-    """A change that writes the shipped access log into this file."""
-    typed = {"@type": _FILE_LOG, "path": str(path), "log_format": {"json_format": shipped_labels()}}
+def access_log(path: Path, labels: Mapping[str, str] | None = None) -> Callable[[Config], None]:
+    """A change that writes the shipped access log into this file, or one with these fields."""
+    typed = {"@type": _FILE_LOG, "path": str(path), "log_format": {"json_format": labels or shipped_labels()}}
 
     def change(config: Config) -> None:
         for manager in connection_managers(config):
             manager["access_log"] = [{"name": "file", "typed_config": typed}]
 
     return change
+
+
+def logged(path: Path) -> dict[str, Any]:
+    """The log's one line."""
+
+    def line() -> dict[str, Any] | None:
+        # Envoy writes the file within 10 s.
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        return json.loads(text) if text.endswith("\n") else None
+
+    found = wait_for(line, 30, "the access log's line")
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
@@ -57,19 +70,32 @@ def test_the_access_log_has_the_ids_of_the_span(
     forwarded = one.forwarded(headers=headers)
     sampled = forwarded[b"x-b3-sampled"] == [b"1"]
 
-    def logged() -> dict[str, Any] | None:
-        # Envoy writes the file within 10 s.
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        return json.loads(text) if text.endswith("\n") else None
-
-    line = wait_for(logged, 30, "the access log's line")
-    assert line is not None and line["response_code"] == 200
+    line = logged(path)
+    assert line["response_code"] == 200
     if sampled:
         span = one.span()
         assert (line["trace_id"].zfill(32), line["span_id"]) == (span["traceId"].zfill(32), span["id"])
     _, trace_id, span_id, flags = forwarded[b"traceparent"][0].decode().split("-")
     assert (line["trace_id"].zfill(32), line["span_id"]) == (trace_id, span_id)
     assert line["sampled"] == ("1" if sampled else "0") == str(int(flags, 16) & 1)
+
+
+@pytest.mark.parametrize("sampling", [0, 100])
+def test_the_access_log_has_them_where_no_b3_is_written_as_the_readme_says(
+    sampling: int, proxy: Proxies, tmp_path: Path
+) -> None:
+    path = tmp_path / "access.log"
+    names = {"trace_id": "wasm.trace_id", "span_id": "wasm.span_id", "flags": "wasm.trace_flags"}
+    fields = {label: f"%FILTER_STATE({name}:PLAIN)%" for label, name in names.items()}
+    readme = (ISTIO / "README.md").read_text(encoding="utf-8")
+    assert f"`{fields['trace_id']}`, `wasm.span_id`" in readme and "`wasm.trace_flags`" in readme
+    config = {"sampling": sampling, "accessLog": "all", "propagation": {"inject": ["tracecontext"]}}
+    one = proxy(config, change=access_log(path, {**shipped_labels(), **fields}))
+    forwarded = one.forwarded()
+    assert b"x-b3-traceid" not in forwarded
+    line = logged(path)
+    assert f"00-{line['trace_id']}-{line['span_id']}-{line['flags']}".encode() == forwarded[b"traceparent"][0]
+    assert int(line["flags"], 16) & 1 == (sampling == 100)
 
 
 def has_exported(one: SingleProxy, count: int) -> bool:
