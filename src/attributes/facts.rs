@@ -80,10 +80,14 @@ impl Facts {
         }
     }
 
-    /// How long somebody waited for it, in nanoseconds; nobody does for the end of an upgraded
-    /// connection.
-    pub fn waiting_time(&self) -> u64 {
-        if self.status_code == Some(SWITCHING_PROTOCOLS) { 0 } else { self.duration }
+    /// How long somebody waited for a request of this method, in nanoseconds; nobody does for the end of a
+    /// connection that was upgraded, or of a tunnel.
+    pub fn waiting_time(&self, method: &[u8]) -> u64 {
+        match self.status_code {
+            Some(SWITCHING_PROTOCOLS) => 0,
+            Some(200..300) if method == b"CONNECT" => 0,
+            _ => self.duration,
+        }
     }
 }
 

@@ -69,7 +69,14 @@ fn what_failed_is_the_servers_fault_or_the_way_to_it() {
 
 #[test]
 fn nobody_waits_for_the_end_of_an_upgraded_connection() {
-    assert_eq!(facts(Some(200), 0, "").waiting_time(), 7);
-    assert_eq!(facts(None, DC, "").waiting_time(), 7);
-    assert_eq!(facts(Some(101), 0, "").waiting_time(), 0);
+    for (name, method, status, flags, expected) in [
+        ("an answer", "GET", Some(200), 0, 7),
+        ("a client that left", "GET", None, DC, 7),
+        ("an upgraded connection", "GET", Some(101), 0, 0),
+        ("a tunnel", "CONNECT", Some(200), 0, 0),
+        ("a tunnel that was refused", "CONNECT", Some(403), 0, 7),
+    ] {
+        let facts = facts(status, flags, "");
+        assert_eq!(facts.waiting_time(method.as_bytes()), expected, "{name}");
+    }
 }

@@ -421,7 +421,9 @@ impl Tracer {
         envoy: &impl Surroundings,
     ) -> Option<Recording> {
         let Unsampled { context, links, correlation, .. } = unsampled;
-        let (has_failed, time) = (facts.has_failed(), facts.waiting_time());
+        let method = headers.iter().find(|(name, _)| *name == b":method");
+        let time = facts.waiting_time(method.map_or(b"", |(_, method)| *method));
+        let has_failed = facts.has_failed();
         let kept = self.sampler.reason_to_keep(headers, has_failed, time, envoy)?;
         if !self.sampler.has_room_to_keep(context.trace_id, envoy) {
             self.stats.add(Metric::SpansKeptLimited, 1);
