@@ -47,10 +47,11 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Whether something was masked and a sign is left, for which the word may be a part of another address,
-/// which is nobody's.
+/// Whether something was masked, and the word may be the scheme of a URL, or with a sign that is left a part
+/// of another address, which is nobody's.
 fn is_before_a_sign(value: &str) -> bool {
-    value.contains("REDACTED") && ["@", "%40"].iter().any(|it| value.contains(it))
+    let is_left = || ["@", "%40"].iter().any(|it| value.contains(it));
+    value.starts_with("REDACTED") || value.contains("REDACTED") && is_left()
 }
 
 fn value(configured: &'static LocalKey<Redaction>, input: &[u8], max: usize) -> String {
