@@ -66,7 +66,10 @@ pub(super) fn masked(bytes: &[u8], is_cut: bool, emails: bool, cards: bool) -> V
                 match self::domain(domain) {
                     length if length > 0 && local < place => (local, place - local + sign + length),
                     _ => {
-                        local = place + sign;
+                        // Three bytes of one that may come yet.
+                        if *byte == b'@' {
+                            local = place + 1;
+                        }
                         (place, 0)
                     }
                 }
@@ -236,7 +239,8 @@ mod tests {
                 ("/users/bob.o'hara+x@mail.example.co.uk/orders", "/users/REDACTED/orders"),
                 ("/users/bob%40example.com", "/users/REDACTED"),
                 ("<bob@example.com>, \u{e9}va@exämple.com.", "<REDACTED>, REDACTED."),
-                ("a%40b%40example.com", "a%40REDACTED"),
+                ("a%40b%40example.com", "REDACTED"),
+                ("bob%40@example.com", "REDACTED"),
                 ("bob@localhost", "bob@localhost"),
                 ("vue@3.2.1", "vue@3.2.1"),
                 ("@example.com", "@example.com"),
