@@ -33,6 +33,7 @@ from .memory import measure_memory, memory_faults, memory_table
 from .report import faults, result_table, rows_json
 from .rows import BASES, CHECKED, ROWS
 from .start import measure_start, start_table
+from .worst import measure_worst, worst_faults, worst_json, worst_table
 
 
 @dataclass
@@ -82,12 +83,20 @@ def latency_part(options: argparse.Namespace, console: Console, folder: Path) ->
     return Found({"latency": asdict(latencies)})
 
 
+def worst_part(options: argparse.Namespace, console: Console, folder: Path) -> Found:
+    """What the worst requests cost, and how that grows."""
+    worst = measure_worst(console, folder, options.case)
+    console.print(worst_table(worst))
+    return Found({"worst": worst_json(worst)}, worst_faults(worst))
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Console, Path], Found]] = {
     "rows": count_part,
     "border": border_part,
     "start": start_part,
     "memory": memory_part,
     "latency": latency_part,
+    "worst": worst_part,
 }
 
 
@@ -95,11 +104,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="mesh.bench", description=(summary or "").split("\n")[0])
     parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, help=f"all, or of {', '.join(PARTS)} (with --rows the first two)"
+        "--parts", nargs="+", choices=PARTS, help=f"of {', '.join(PARTS)}; all but the last (with --rows the first two)"
     )
     parser.add_argument("--requests", type=int, metavar="N", help="how many are counted in each row (1024)")
     parser.add_argument("--warmup", type=int, metavar="N", help="how many go before (1500)")
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help=", ".join(ROWS))
+    parser.add_argument("--case", default="", metavar="TEXT", help="only the worst requests whose titles have this")
     parser.add_argument("--check", action="store_true", help=f"compare {', '.join(CHECKED)} with {COMMITTED.name}")
     parser.add_argument("--commit", action="store_true", help=f"write these figures to {COMMITTED.name}")
     parser.add_argument("--quick", action="store_true", help="fewer requests: 200 after 300")
@@ -107,7 +117,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.check or options.commit:
         options.parts, options.rows, options.requests, options.warmup = ["rows"], CHECKED, 300, 1200
-    options.parts = options.parts or (["rows", "border"] if options.rows else list(PARTS))
+    options.parts = options.parts or (["rows", "border"] if options.rows else list(PARTS)[:-1])
     options.rows = options.rows or list(ROWS)
     options.requests = options.requests or (200 if options.quick else 1024)
     options.warmup = options.warmup or (300 if options.quick else 1500)

@@ -41,8 +41,11 @@ class Count:
     exports: int
 
 
-def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
-    """The sidecar of `envoy/dockebi.yaml`, with one listener if it has one worker; the tracers' batches are as shipped."""
+def proxy_config(
+    row: Row, upstream: Sink | Envoy, collector: Sink, more: dict[str, Any] | None = None
+) -> Config:
+    """The sidecar of `envoy/dockebi.yaml`, with one listener if it has one worker; the tracers' batches are
+    as shipped. `more` goes into the plugin's configuration."""
     config = configuration.load("dockebi")
     wanted = LISTENERS.values() if row.traffic.workers > 1 else [LISTENERS[row.traffic.direction]]
     kept = [one for one in configuration.listeners(config) if one["name"] in wanted]
@@ -68,7 +71,7 @@ def proxy_config(row: Row, upstream: Sink | Envoy, collector: Sink) -> Config:
     plugin["correlation"] = {"mode": row.correlation}
     if row.inject:
         plugin["propagation"] = {"inject": row.inject}
-    configuration.set_plugin_configuration(config, plugin)
+    configuration.set_plugin_configuration(config, {**plugin, **(more or {})})
     if row.traffic.workers > 1:
         # What Envoy does for its own statistics goes with seconds, not with requests.
         config["stats_flush_interval"] = "290s"
