@@ -365,8 +365,8 @@ fn random_traffic_over_several_workers_is_linked_without_fault() {
             }
         }
         assert!(next > 5_000 || most < 10, "{next}");
-        // No key for each request: the slots of each worker, and the workers.
-        assert!(store.values.borrow().len() <= count * 1024 + 64 + 3);
+        // No key for each request: the slots of each worker, the workers and the machines.
+        assert!(store.values.borrow().len() <= count * 1024 + 64 + 65);
     }
 }
 
@@ -484,6 +484,36 @@ fn what_never_ends_and_what_has_no_room_does_not_count_for_ever() {
     assert_eq!(in_flight(), 0);
     one.end(old, &store);
     assert_eq!(store.crowd.get() & 0xffff_ffff_ffff, 0, "it is not counted twice");
+}
+
+/// Three workers and the main thread's machine, each of which has received something.
+#[test]
+fn a_call_looks_for_workers_only_while_one_may_have_taken_a_number() {
+    let store = Store::default();
+    let mut all = workers(4, &settings(&[]), &store);
+    let reads = |worker: &mut Worker| {
+        let before = store.reads.get();
+        assert_eq!(worker.origin(&[("x-request-id", "new")], &store), None);
+        store.reads.get() - before
+    };
+    for number in [1, 2] {
+        all[number].arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    }
+    for second in 1..=4 {
+        all.iter_mut().for_each(|worker| worker.tick(NOW + second, &store));
+    }
+    assert_eq!(reads(&mut all[1]), 2, "the third has no number, and may take one at any time");
+    all[3].arrive(&[("x-request-id", "third")], context(3, 3), &store);
+    assert!(all[1].origin(&[("x-request-id", "third")], &store).is_some());
+    assert_eq!(reads(&mut all[1]), 2, "two others");
+    // One is replaced after a trap.
+    let new = workers(1, &settings(&[]), &store).remove(0);
+    all[2] = new;
+    all[2].arrive(&[("x-request-id", "again")], context(4, 4), &store);
+    assert_eq!(reads(&mut all[1]), 2, "it has not ticked yet");
+    all[2].tick(NOW + 5, &store);
+    all[1].tick(NOW + 5, &store);
+    assert!(all[1].origin(&[("x-request-id", "again")], &store).is_some());
 }
 
 /// Threads, each with a connection of either side, and two requests in flight at any time.

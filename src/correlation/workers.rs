@@ -20,12 +20,15 @@ const MOST_SHARED: usize = 16;
 /// How long, beyond the age of the oldest request, nobody takes the number of a worker that is silent.
 const SILENCE: u32 = 10;
 
-/// After so many questions that no worker could have answered, as in a gateway, which receives nothing
+/// After so many calls that no other worker was found at, as in a gateway, which receives nothing
 /// for an application, it is looked for workers once a second only.
 const IN_VAIN: u16 = 4096;
 
 /// So many virtual machines tick in a proxy of one worker: its own, and one on the main thread.
 const LEAST_MACHINES: u8 = 2;
+
+/// As many are counted.
+const MOST_MACHINES: u8 = MAX_WORKERS + 1;
 
 /// Ticks after which all machines that began with this one have ticked.
 const SETTLED: u8 = 3;
@@ -37,8 +40,8 @@ pub(super) struct Workers {
     is_refused: bool,
     /// There is no other worker.
     is_alone: bool,
-    /// There are more machines, though none of them has anything to share yet.
-    has_company: bool,
+    /// How many have ever ticked, as of the last tick: also those that were replaced.
+    machines: u8,
     /// Up to [`SETTLED`].
     ticks: u8,
     /// The numbers below are known to be taken.
@@ -54,7 +57,7 @@ impl Workers {
         own: None,
         is_refused: false,
         is_alone: false,
-        has_company: false,
+        machines: 0,
         ticks: 0,
         known: 0,
         in_vain: 0,
@@ -68,7 +71,7 @@ impl Workers {
             for number in 0..MAX_WORKERS {
                 envoy.set_shared_data(&name(number, WHOLE), &[], 0);
             }
-            for number in 0..=LEAST_MACHINES {
+            for number in 0..MOST_MACHINES {
                 envoy.set_shared_data(&name(number, MACHINE), &[], 0);
             }
         }
@@ -101,8 +104,15 @@ impl Workers {
             self.join(envoy);
         }
         self.ticks = SETTLED.min(self.ticks + 1);
+        while self.machines < MOST_MACHINES
+            && envoy
+                .shared_data(&name(self.machines, MACHINE))
+                .is_none_or(|(machine, _)| !machine.is_empty())
+        {
+            self.machines += 1;
+        }
         let others = self.known > u8::from(self.own.is_some());
-        let is_alone = self.ticks == SETTLED && !others && !self.has_company(envoy);
+        let is_alone = self.ticks == SETTLED && !others && self.machines <= LEAST_MACHINES;
         if self.is_alone != is_alone {
             self.is_alone = is_alone;
             for slot in 0..SLOTS {
@@ -113,18 +123,16 @@ impl Workers {
         }
     }
 
-    /// Whether there have ever been more machines than a proxy of one worker has.
-    fn has_company(&mut self, envoy: &dyn Surroundings) -> bool {
-        if !self.has_company {
-            let machines = envoy.shared_data(&name(LEAST_MACHINES, MACHINE));
-            self.has_company = machines.is_none_or(|(machine, _)| !machine.is_empty());
-        }
-        self.has_company
+    /// Whether another worker may have taken a number since the last tick: not all that there are had
+    /// one. Of a machine that a trap has replaced since nothing is known until then.
+    fn is_incomplete(&self) -> bool {
+        let workers = self.known + u8::from(self.own.is_none());
+        self.ticks < SETTLED || workers + 1 < self.machines
     }
 
-    /// Counts this machine, if it is one of the first.
+    /// Counts this machine, if there are not too many.
     fn join(&self, envoy: &dyn Surroundings) {
-        for number in 0..=LEAST_MACHINES {
+        for number in 0..MOST_MACHINES {
             let name = name(number, MACHINE);
             if let Some((machine, version)) = envoy.shared_data(&name)
                 && machine.is_empty()
@@ -174,9 +182,10 @@ impl Workers {
         if self.is_alone {
             return Some(());
         }
-        if self.in_vain < IN_VAIN {
+        if self.is_incomplete() && self.in_vain < IN_VAIN {
+            let known = self.known;
             self.look(envoy);
-            self.in_vain += u16::from(self.known == 0);
+            self.in_vain = if self.known == known { self.in_vain + 1 } else { 0 };
         }
         for worker in (0..self.known).filter(|number| Some(*number) != self.own) {
             let Some((bytes, _)) = envoy.shared_data(&name(worker, slot)) else { continue };
