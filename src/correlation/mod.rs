@@ -25,6 +25,7 @@ pub use sidecar::Sidecar;
 use crate::config::{Correlation as Settings, CorrelationMode};
 use crate::sampling::Surroundings;
 use crate::stats::{Metric, Stats};
+use crowd::Telling;
 use direction::Directions;
 use entry::Entry;
 use flights::Flight;
@@ -271,12 +272,28 @@ impl Correlation {
         let seconds = now.saturating_sub(self.now);
         self.now = now;
         self.workers.beat(now, &self.table, envoy);
-        self.sure.crowd.share(!self.workers.is_alone(), envoy);
+        let telling = self.telling(envoy);
+        self.sure.crowd.becomes(telling, envoy);
         let mut places = MOST_SWEPT;
         while let Some(keys) = self.table.expired(now, &mut places) {
             self.give_keys_back(keys, envoy);
         }
         self.sure.tick(now, seconds, envoy);
+    }
+
+    fn telling(&mut self, envoy: &dyn Sidecar) -> Telling {
+        let Self { workers, sure, now, .. } = self;
+        if workers.is_alone() {
+            return Telling::Nothing;
+        }
+        let asks = sure.asks();
+        let is_asked = (asks || sure.crowd.is_used()) && workers.is_asked(asks, *now, envoy);
+        if is_asked { Telling::All } else { Telling::Some }
+    }
+
+    /// There may be no tick any more. Whoever comes next is told what is in flight, and when it ends.
+    pub fn leave(&mut self, envoy: &dyn Sidecar) {
+        self.sure.crowd.becomes(Telling::All, envoy);
     }
 }
 

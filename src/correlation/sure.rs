@@ -124,6 +124,11 @@ impl Sure {
         self.connections.ended(stream, &self.flights);
     }
 
+    /// Whether it has to be known what is in flight in the pod.
+    pub(super) fn asks(&self) -> bool {
+        self.quiet.is_watching()
+    }
+
     /// It is this second, so many after the latest.
     pub(super) fn tick(&mut self, now: u32, seconds: u32, envoy: &dyn Sidecar) {
         if self.crowd.is_shared() && self.quiet.is_watching() {

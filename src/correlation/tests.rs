@@ -466,6 +466,7 @@ fn a_worker_that_becomes_alone_or_gets_company_keeps_count() {
     assert_eq!(store.crowd.get() >> 32 & 0xffff, 2);
     all[1].end(first, &store);
     all[1].end(second, &store);
+    all[1].tick(NOW + 5, &store);
     assert_eq!(store.crowd.get() & 0xffff_ffff_ffff, 0);
 }
 
@@ -473,17 +474,113 @@ fn a_worker_that_becomes_alone_or_gets_company_keeps_count() {
 fn what_never_ends_and_what_has_no_room_does_not_count_for_ever() {
     let store = Store::default();
     let limited = Settings { max_in_flight: 1, max_age: Duration::from_secs(5), ..sure() };
-    let [one, _] = &mut workers(2, &limited, &store)[..] else { panic!() };
-    let in_flight = || store.crowd.get() >> 32 & 0xffff;
+    let [one, other] = &mut sidecar_of_two(&limited, &store)[..] else { panic!() };
+    let in_flight = || requests(&store);
     let old = one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
     let beyond = one.arrive(&[("x-request-id", "b")], context(2, 2), &store);
+    other.origin(CALL, &store);
+    other.tick(NOW + 1, &store);
+    one.tick(NOW + 1, &store);
     assert_eq!(in_flight(), 2);
     one.end(beyond, &store);
     assert_eq!(in_flight(), 1);
+    other.tick(NOW + 5, &store);
     one.tick(NOW + 5, &store);
     assert_eq!(in_flight(), 0);
     one.end(old, &store);
     assert_eq!(store.crowd.get() & 0xffff_ffff_ffff, 0, "it is not counted twice");
+}
+
+/// Two workers; the main thread's machine ticks, too.
+fn sidecar_of_two(settings: &Settings, store: &Store) -> Vec<Worker> {
+    let mut all = workers(3, settings, store);
+    all.iter_mut().for_each(|worker| worker.correlation.workers.beat(NOW, &Table::EMPTY, store));
+    all.truncate(2);
+    all
+}
+
+/// The number of the pod as the others see it.
+fn requests(store: &Store) -> u64 {
+    store.crowd.get() >> 32 & 0xffff
+}
+
+#[test]
+fn while_nobody_asks_a_worker_tells_once_a_second_that_it_does_not_tell() {
+    let store = Store::default();
+    let [one, other] = &mut sidecar_of_two(&sure(), &store)[..] else { panic!() };
+    for second in 1..=10 {
+        store.crowd_calls.set(0);
+        one.tick(NOW + second, &store);
+        other.tick(NOW + second, &store);
+        for _ in 0..100 {
+            let first = one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+            assert_eq!(requests(&store), 2, "neither none nor one");
+            let second = one.arrive(&[("x-request-id", "b")], context(1, 1), &store);
+            one.end(first, &store);
+            one.end(second, &store);
+            assert_eq!(requests(&store), 2);
+        }
+        assert!(store.crowd_calls.get() <= 2, "taken back at the tick, and said again");
+    }
+    one.tick(NOW + 11, &store);
+    assert_eq!(requests(&store), 0, "nothing is in flight");
+}
+
+#[test]
+fn a_worker_tells_all_while_another_asks_and_for_some_seconds_more() {
+    let store = Store::default();
+    let [one, other] = &mut sidecar_of_two(&sure(), &store)[..] else { panic!() };
+    let tickets =
+        [(1, 1), (2, 2), (3, 3)].map(|(trace, span)| one.arrive(&[], context(trace, span), &store));
+    one.tick(NOW + 1, &store);
+    assert_eq!(requests(&store), 2);
+    other.origin(CALL, &store);
+    assert_eq!(requests(&store), 2, "not before the other has asked, and this one has heard");
+    other.tick(NOW + 2, &store);
+    one.tick(NOW + 2, &store);
+    for (ticket, expected) in tickets.into_iter().zip([2, 2, 1]) {
+        assert_eq!(requests(&store), expected, "more than two are told as two");
+        one.end(ticket, &store);
+    }
+    assert_eq!(requests(&store), 0);
+    let late = one.arrive(&[], context(4, 4), &store);
+    for (second, expected) in [(3, 1), (6, 1), (7, 2), (8, 2)] {
+        one.tick(NOW + second, &store);
+        assert_eq!(requests(&store), expected, "{second} s");
+    }
+    one.correlation.leave(&store);
+    assert_eq!(requests(&store), 1, "it may not tick again");
+    one.end(late, &store);
+    assert_eq!(store.crowd.get() & 0xffff_ffff_ffff, 0);
+}
+
+/// Requests come to both, and each call belongs to one that is in flight in either.
+#[test]
+fn a_worker_that_does_not_tell_makes_nothing_single() {
+    let store = Store::default();
+    let mut workers = workers(3, &sure(), &store);
+    workers[2].tick(NOW + 1, &store);
+    quiet_pod(0, 1, &mut workers[..2], &store);
+    assert!(single_of(&mut workers, 1, &store));
+    // The third has not been told to tell: it has not ticked since.
+    let silent = workers[2].arrive(&[("x-request-id", "s")], context(5, 5), &store);
+    assert!(!single_of(&mut workers, 1, &store));
+    assert_eq!(workers[1].origin(CALL, &store), None);
+    workers[2].end(silent, &store);
+    assert!(!single_of(&mut workers, 1, &store), "until it ticks");
+    workers[2].tick(NOW + 30, &store);
+    assert!(single_of(&mut workers, 1, &store));
+    workers[2].arrive(&[("x-request-id", "s")], context(5, 5), &store);
+    assert!(!single_of(&mut workers, 1, &store), "two are in flight");
+}
+
+/// Whether a call that a worker makes while one request is in flight in the first is taken for its.
+fn single_of(workers: &mut [Worker], calling: usize, store: &Store) -> bool {
+    let it = workers[0].arrive(&[("x-request-id", "one")], context(7, 8), store);
+    let found = workers[calling].origin(CALL, store);
+    workers[0].end(it, store);
+    assert!(found.as_ref().is_none_or(|(it, ..)| *it == context(7, 8)), "{found:?}");
+    found.is_some()
 }
 
 /// Three workers and the main thread's machine, each of which has received something.

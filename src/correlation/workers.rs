@@ -33,6 +33,9 @@ const MOST_MACHINES: u8 = MAX_WORKERS + 1;
 /// Ticks after which all machines that began with this one have ticked.
 const SETTLED: u8 = 3;
 
+/// For so many seconds after a worker has asked what is in flight in the pod it is told.
+const PATIENCE: u32 = 5;
+
 /// This worker's number, and how many numbers are taken.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -47,6 +50,9 @@ pub(super) struct Workers {
     /// The numbers below are known to be taken.
     known: u8,
     in_vain: u16,
+    /// The second in which a worker was last known to ask, and the version of its question.
+    asked: u32,
+    question: u32,
     /// What a slot is shared as, kept for the next.
     bytes: Vec<u8>,
 }
@@ -61,6 +67,8 @@ impl Workers {
         ticks: 0,
         known: 0,
         in_vain: 0,
+        asked: 0,
+        question: 0,
         bytes: Vec::new(),
     };
 
@@ -121,6 +129,20 @@ impl Workers {
                 }
             }
         }
+    }
+
+    /// Whether some worker wants to know what is in flight in the pod; `asks`: that this one does.
+    pub(super) fn is_asked(&mut self, asks: bool, now: u32, envoy: &dyn Surroundings) -> bool {
+        let name = name(0, QUESTION);
+        if asks {
+            envoy.set_shared_data(&name, &[], 0);
+            self.asked = now;
+        } else if let Some((_, question)) = envoy.shared_data(&name)
+            && self.question != question
+        {
+            (self.question, self.asked) = (question, now);
+        }
+        now.saturating_sub(self.asked) < PATIENCE
     }
 
     /// Whether another worker may have taken a number since the last tick: not all that there are had
@@ -229,9 +251,11 @@ impl Workers {
     }
 }
 
-/// In the place of a slot: the worker as a whole, and a machine that ticks.
+/// In the place of a slot: the worker as a whole, a machine that ticks, and, of the first worker, what has
+/// a new version whenever any asks what is in flight.
 const WHOLE: usize = 0xffff;
 const MACHINE: usize = 0xfffe;
+const QUESTION: usize = 0xfffd;
 
 /// The key of a worker's slot: short enough for Envoy not to allocate for it.
 fn name(worker: u8, slot: usize) -> [u8; 12] {

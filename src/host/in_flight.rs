@@ -37,6 +37,13 @@ impl InFlight {
         }
     }
 
+    /// The root context may have no more ticks.
+    pub(super) fn leave(&self) {
+        if self.settings.is_on() {
+            self.requests.borrow_mut().leave(&Envoy);
+        }
+    }
+
     /// Starts a request, Envoy's stream of this number, which gets a ticket if its end is of interest.
     pub(super) fn start(
         &self,

@@ -154,6 +154,9 @@ impl Running {
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = abi::now();
         self.shared.in_flight.tick(now);
+        if self.draining {
+            self.shared.in_flight.leave();
+        }
         exporter.give_up(now, stats);
         let horizon = now.saturating_add(nanoseconds(ahead));
         while let Some((batch, body)) = exporter.next_batch(now, horizon) {
