@@ -4,24 +4,32 @@
 /// where its lines contradict each other.
 pub(super) fn key(headers: &[(&[u8], &[u8])], name: &str) -> Option<u64> {
     let name = name.as_bytes();
-    let mut values = headers.iter().filter(|(header, _)| *header == name).map(|(_, value)| *value);
-    let value = values.next().filter(|value| !value.is_empty())?;
-    values.all(|other| other == value).then(|| digest(digest(0, name), value))
+    let mut found: Option<&[u8]> = None;
+    for (header, value) in headers {
+        if *header == name {
+            if found.is_some_and(|found| found != *value) {
+                return None;
+            }
+            found = Some(value);
+        }
+    }
+    found.filter(|value| !value.is_empty()).map(|value| digest(digest(0, name), value))
 }
 
 /// A digest of some bytes, the same in every worker. Those who send them gain nothing by two that have
 /// one digest: they could as well send the same.
 pub(super) fn digest(seed: u64, bytes: &[u8]) -> u64 {
     let (eights, rest) = bytes.as_chunks::<8>();
-    let mut last = [0; 8];
-    for (place, byte) in last.iter_mut().zip(rest) {
-        *place = *byte;
-    }
     let mut digest = seed ^ bytes.len() as u64;
-    for eight in eights.iter().chain([&last]) {
+    for eight in eights {
         digest = mixed(digest ^ u64::from_le_bytes(*eight));
     }
-    digest
+    // What is left, with some of what came before it: no copy of it is made byte by byte.
+    let last = match bytes.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |last, byte| last << 8 | u64::from(*byte)),
+    };
+    if rest.is_empty() { digest } else { mixed(digest ^ last) }
 }
 
 /// The last step of SplitMix64, which lets each bit change half of the others.
