@@ -149,7 +149,7 @@ fn replay(rows: &[Row], settings: &Settings) -> Vec<(u64, Score)> {
         envoy.now.set(5_000_000_000 + time * 1000);
         while second < time / 1_000_000 {
             second += 1;
-            correlation.tick(1_000_000 + second as u32, &envoy);
+            correlation.tick(1_000_000 + second as u32, &mut stats, &envoy);
         }
         let row = &rows[number];
         let stream = number as u32 + 1;

@@ -152,7 +152,7 @@ impl Proxy {
     fn tick(&mut self, seconds: u32) {
         self.now += seconds;
         for worker in &mut self.workers {
-            worker.tick(self.now, &self.store);
+            worker.tick(self.now, &mut self.stats, &self.store);
         }
         let now = self.now;
         let is_young = |it: &Truth| it.expires > now;

@@ -89,6 +89,8 @@ pub(super) struct Connections {
     /// Calls so far, and those that were watched.
     seen: u32,
     number: u32,
+    /// Calls that were not watched, or among too many requests, and connections that were forgotten.
+    pub(super) full: u32,
 }
 
 impl Bond {
@@ -126,6 +128,7 @@ impl Connections {
         calls: [0; CLASSES],
         seen: 0,
         number: 0,
+        full: 0,
     };
 
     /// Whether the ports of the next call are worth asking for. `is_recorded`: that it may be.
@@ -157,6 +160,8 @@ impl Connections {
         }
         if candidates.len() <= MOST_CANDIDATES && self.watched.len() < MOST_WATCHED {
             self.watched.push(Watched { stream, source, candidates });
+        } else {
+            self.full += 1;
         }
         found
     }
@@ -190,7 +195,7 @@ impl Connections {
     fn used(&mut self, port: u16, class: usize) {
         let used = self.number;
         let place = self.uses.iter().position(|it| it.port == port).unwrap_or_else(|| {
-            make_room(&mut self.uses, |it| it.used);
+            self.full += make_room(&mut self.uses, |it| it.used);
             self.uses.push(Use { port, calls: Classes::default(), used, away: 0 });
             self.uses.len() - 1
         });
@@ -204,7 +209,7 @@ impl Connections {
     fn narrow(&mut self, source: u16, spanning: &[(u16, u32)], class: usize) {
         let used = self.number;
         let place = self.bonds.iter().position(|it| it.source == source).unwrap_or_else(|| {
-            make_room(&mut self.bonds, |it| it.used);
+            self.full += make_room(&mut self.bonds, |it| it.used);
             let (candidates, calls) = (Vec::new(), Classes::default());
             self.bonds.push(Bond { source, candidates, calls, contradictions: 0, used });
             self.bonds.len() - 1
@@ -248,13 +253,15 @@ impl Connections {
     }
 }
 
-/// Forgets what was not used for the longest time, if there is no room for one more.
-fn make_room<T>(all: &mut Vec<T>, used: impl Fn(&T) -> u32) {
+/// Forgets what was not used for the longest time, if there is no room for one more; how much that is.
+fn make_room<T>(all: &mut Vec<T>, used: impl Fn(&T) -> u32) -> u32 {
     if all.len() >= MOST
         && let Some(oldest) = (0..all.len()).min_by_key(|place| all.get(*place).map(&used))
     {
         all.swap_remove(oldest);
+        return 1;
     }
+    0
 }
 
 #[cfg(test)]

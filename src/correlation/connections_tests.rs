@@ -164,6 +164,45 @@ fn several_requests_by_one_connection_are_not_told_apart() {
 }
 
 #[test]
+fn what_has_no_room_is_counted() {
+    type Case = (&'static str, fn(&mut Connections), u32);
+    let cases: [Case; 4] = [
+        (
+            "a connection of the application beyond the most",
+            |it| (0..=MOST as u16).for_each(|port| train(it, port, 1, 1..2)),
+            1,
+        ),
+        ("one of the sidecar", |it| (0..=MOST as u16).for_each(|port| train(it, 1, port, 1..2)), 1),
+        (
+            "calls beyond the most that are watched",
+            |it| {
+                for stream in 0..MOST_WATCHED as u32 + 3 {
+                    it.call(stream, 1, &Flights::NONE);
+                }
+            },
+            3,
+        ),
+        (
+            "a call while too much is in flight",
+            |it| {
+                let mut flights = Flights::NONE;
+                (1..=MOST_CANDIDATES as u32).for_each(|stream| flights.push(flight(stream, 1)));
+                it.call(1_000, 1, &flights);
+                assert_eq!(it.full, 0);
+                flights.push(flight(999, 1));
+                it.call(1_001, 1, &flights);
+            },
+            1,
+        ),
+    ];
+    for (name, run, expected) in cases {
+        let mut connections = Connections::UNKNOWN;
+        run(&mut connections);
+        assert_eq!(connections.full, expected, "{name}");
+    }
+}
+
+#[test]
 fn all_that_is_remembered_has_a_limit() {
     let mut connections = Connections::UNKNOWN;
     for number in 0..3_000_u16 {

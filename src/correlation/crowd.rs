@@ -74,6 +74,11 @@ impl Crowd {
         self.own != Seen::NOTHING
     }
 
+    #[cfg(test)]
+    pub(super) fn own(&self) -> Seen {
+        self.own
+    }
+
     /// What is in flight in the pod.
     pub(super) fn seen(&self, envoy: &dyn Sidecar) -> Seen {
         if self.is_shared() { Seen(envoy.crowd()) } else { self.own }

@@ -16,6 +16,9 @@ pub(super) struct Flight {
     pub(super) expires: u32,
 }
 
+/// The most that are kept, so that looking for one of them is never dear.
+pub(super) const MOST_FLIGHTS: usize = 1024;
+
 /// In the order in which they came.
 #[derive(Debug)]
 pub(super) struct Flights(Vec<Flight>);
@@ -48,8 +51,8 @@ impl Flights {
         Some(self.0.remove(place))
     }
 
-    /// One that has lasted too long at this second.
-    pub(super) fn expired(&self, now: u32) -> Option<u32> {
-        self.0.iter().find(|flight| flight.expires <= now).map(|flight| flight.stream)
+    /// Takes out those that have lasted too long at this second.
+    pub(super) fn take_expired(&mut self, now: u32) -> Vec<Flight> {
+        self.0.extract_if(.., |flight| flight.expires <= now).collect()
     }
 }

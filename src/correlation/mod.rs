@@ -265,7 +265,7 @@ impl Correlation {
     }
 
     /// A second or so has passed.
-    pub fn tick(&mut self, now: u32, envoy: &dyn Sidecar) {
+    pub fn tick(&mut self, now: u32, stats: &mut Stats, envoy: &dyn Sidecar) {
         if now == self.now {
             return;
         }
@@ -279,6 +279,7 @@ impl Correlation {
             self.give_keys_back(keys, envoy);
         }
         self.sure.tick(now, seconds, envoy);
+        stats.add(Metric::CorrelationEvidenceFull, self.sure.take_full().into());
     }
 
     fn telling(&mut self, envoy: &dyn Sidecar) -> Telling {

@@ -39,6 +39,8 @@ pub(super) struct Quiet {
     idle: f32,
     single: f32,
     hosts: Vec<Host>,
+    /// Calls to hosts for which there was no room.
+    pub(super) full: u32,
     is_watching: bool,
     /// The second in which evidence was last halved.
     halved: u32,
@@ -51,6 +53,7 @@ impl Quiet {
         idle: 0.0,
         single: 0.0,
         hosts: Vec::new(),
+        full: 0,
         is_watching: false,
         halved: 0,
     };
@@ -94,6 +97,7 @@ impl Quiet {
             }
             place => place.and_then(|place| self.hosts.get_mut(place)),
         }) else {
+            self.full += 1;
             return false;
         };
         if host.grudge > now {
@@ -242,5 +246,6 @@ mod tests {
         pod.becomes(0, pod.seen.but_one(1));
         assert_eq!(pod.requests_until_believed(1_000), None);
         assert_eq!(pod.quiet.hosts.len(), MOST_HOSTS);
+        assert_eq!(pod.quiet.full, 2_000 - 1, "each of its calls");
     }
 }

@@ -3,7 +3,7 @@
 
 use super::connections::Connections;
 use super::crowd::{Crowd, Seen};
-use super::flights::{Flight, Flights};
+use super::flights::{Flight, Flights, MOST_FLIGHTS};
 use super::origin::Context;
 use super::quiet::Quiet;
 use super::sidecar::Sidecar;
@@ -18,6 +18,8 @@ pub(super) struct Sure {
     pub(super) flights: Flights,
     quiet: Quiet,
     connections: Connections,
+    /// Requests for which there was no room.
+    full: u32,
 }
 
 /// What a call belongs to.
@@ -34,6 +36,7 @@ impl Sure {
         flights: Flights::NONE,
         quiet: Quiet::UNKNOWN,
         connections: Connections::UNKNOWN,
+        full: 0,
     };
 
     /// A request has come; it is kept in mind if there is room. Whether there was.
@@ -41,9 +44,11 @@ impl Sure {
         let place = flight.place;
         self.watch(envoy, |before| before.and_one(place));
         self.crowd.enter(place, envoy);
-        let has_room = self.flights.len() < most;
+        let has_room = self.flights.len() < most.min(MOST_FLIGHTS);
         if has_room {
             self.flights.push(flight);
+        } else {
+            self.full += 1;
         }
         has_room
     }
@@ -136,8 +141,14 @@ impl Sure {
             self.quiet.sample(self.crowd.seen(envoy), seconds);
         }
         self.quiet.tick(now);
-        while let Some(stream) = self.flights.expired(now) {
-            self.ended(stream, envoy);
+        for flight in self.flights.take_expired(now) {
+            self.left(flight.place, envoy);
         }
+    }
+
+    /// How often there was no room for what might have been evidence, since this was last asked.
+    pub(super) fn take_full(&mut self) -> u32 {
+        let parts = [&mut self.full, &mut self.quiet.full, &mut self.connections.full];
+        parts.map(core::mem::take).iter().sum()
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Attribute;
+use crate::correlation::flights::MOST_FLIGHTS;
 use crate::trace::{Decision, IdGenerator, SpanId, Threshold, TraceFlags, TraceId};
 use rand_core::{RngCore, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -112,7 +113,7 @@ impl Worker {
     }
 
     fn tick(&mut self, now: u32, store: &Store) {
-        self.correlation.tick(now, store);
+        self.correlation.tick(now, &mut self.stats, store);
     }
 }
 
@@ -489,6 +490,49 @@ fn what_never_ends_and_what_has_no_room_does_not_count_for_ever() {
     assert_eq!(in_flight(), 0);
     one.end(old, &store);
     assert_eq!(store.crowd.get() & 0xffff_ffff_ffff, 0, "it is not counted twice");
+}
+
+/// As many as `maxInFlight` may ask for, without anything that they could be recognised by.
+#[test]
+fn a_worker_keeps_so_many_requests_in_mind_and_counts_the_others() {
+    let store = Store::default();
+    let many = Settings { max_in_flight: 65_536, max_age: Duration::from_secs(5), ..sure() };
+    let [one] = &mut workers(1, &many, &store)[..] else { panic!() };
+    let tickets: Vec<_> = (0..MOST_FLIGHTS as u64 + 70)
+        .map(|span| one.arrive(&[], context(1, span + 1), &store))
+        .collect();
+    assert_eq!(one.correlation.sure.flights.len(), MOST_FLIGHTS);
+    assert_eq!(one.origin(CALL, &store), None);
+    one.tick(NOW + 4, &store);
+    let mut told = Vec::new();
+    one.stats.flush(|metric, change| told.push((metric, change)));
+    assert_eq!(told, [(Metric::CorrelationEvidenceFull, 70)]);
+    one.tick(NOW + 5, &store);
+    assert_eq!(one.correlation.sure.flights.len(), 0, "all are too old");
+    assert_eq!(one.correlation.sure.crowd.own().requests(), 70, "of these nobody keeps the age");
+    for ticket in tickets {
+        one.end(ticket, &store);
+    }
+    assert_eq!(one.correlation.sure.crowd.own().requests(), 0);
+}
+
+#[test]
+fn calls_of_which_nothing_can_be_kept_in_mind_are_counted() {
+    let store = Store::default();
+    let [one] = &mut workers(1, &sure(), &store)[..] else { panic!() };
+    for number in 0..70 {
+        one.origin(&[(":authority", &number.to_string())], &store);
+    }
+    store.source_port.set(Some(1));
+    one.arrive(&[], context(1, 1), &store);
+    for _ in 0..67 {
+        one.origin(&[(":authority", "1")], &store);
+    }
+    one.tick(NOW + 1, &store);
+    let mut told = Vec::new();
+    one.stats.flush(|metric, change| told.push((metric, change)));
+    let expected = 6 + 3;
+    assert_eq!(told, [(Metric::CorrelationEvidenceFull, expected)], "64 hosts, 64 calls at a time");
 }
 
 /// Two workers; the main thread's machine ticks, too.

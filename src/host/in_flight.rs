@@ -6,6 +6,7 @@ use super::facts::{INBOUND, OUTBOUND, number};
 use super::surroundings::Envoy;
 use crate::config::Correlation as Settings;
 use crate::correlation::{Context, Correlation, Direction, Ticket};
+use crate::stats::Stats;
 use crate::tracer::{Started, Tracer};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,9 +32,9 @@ impl InFlight {
     }
 
     /// A second or so has passed.
-    pub(super) fn tick(&self, now: u64) {
+    pub(super) fn tick(&self, now: u64, stats: &mut Stats) {
         if self.settings.is_on() {
-            self.requests.borrow_mut().tick(seconds(now), &Envoy);
+            self.requests.borrow_mut().tick(seconds(now), stats, &Envoy);
         }
     }
 

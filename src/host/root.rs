@@ -153,7 +153,7 @@ impl Running {
         tracer.count();
         let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = abi::now();
-        self.shared.in_flight.tick(now);
+        self.shared.in_flight.tick(now, stats);
         if self.draining {
             self.shared.in_flight.leave();
         }

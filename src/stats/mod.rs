@@ -46,6 +46,8 @@ pub enum Metric {
     TracesLimited,
     /// Requests that came in while as many as can be were in flight, so that none is linked to them.
     CorrelationTableFull,
+    /// Calls, hosts, connections and requests of which correlation could not keep what might have been evidence.
+    CorrelationEvidenceFull,
     /// Callouts made to a server of remote sampling.
     RemoteSamplingRequests,
     /// Those that could not be made, or brought no strategy.
@@ -90,6 +92,7 @@ impl Metric {
         Self::ThresholdsErased,
         Self::TracesLimited,
         Self::CorrelationTableFull,
+        Self::CorrelationEvidenceFull,
         Self::RemoteSamplingRequests,
         Self::RemoteSamplingFailures,
         Self::SpansKept,
@@ -124,6 +127,7 @@ impl Metric {
             Self::ThresholdsErased => "meshspan_thresholds_erased",
             Self::TracesLimited => "meshspan_traces_limited",
             Self::CorrelationTableFull => "meshspan_correlation_table_full",
+            Self::CorrelationEvidenceFull => "meshspan_correlation_evidence_full",
             Self::RemoteSamplingRequests => "meshspan_remote_sampling_requests",
             Self::RemoteSamplingFailures => "meshspan_remote_sampling_failures",
             Self::SpansKept => "meshspan_spans_kept",
