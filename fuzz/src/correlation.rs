@@ -1,11 +1,11 @@
 //! Requests that come, go and ask in any order, in several workers, against a list of what is in flight.
 
-use meshspan::config::{Attribute, Correlation as Settings};
+use meshspan::config::{Attribute, Correlation as Settings, CorrelationMode};
 use meshspan::correlation::{Context, Correlation, Sidecar, Ticket};
 use meshspan::sampling::Surroundings;
 use meshspan::stats::{Metric, Stats};
 use meshspan::trace::{Decision, SpanId, TraceFlags, TraceId};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,9 +18,14 @@ const MOST_SHARED: usize = 16;
 /// Values with their versions.
 type Values = BTreeMap<Vec<u8>, (Vec<u8>, u32)>;
 
-/// Envoy's shared data.
+/// Envoy's shared data, the number of the pod, and what chooses ports.
 #[derive(Default)]
-struct Store(RefCell<Values>);
+struct Store {
+    values: RefCell<Values>,
+    crowd: Cell<u64>,
+    seconds: Cell<u32>,
+    ports: Cell<u8>,
+}
 
 impl Surroundings for Store {
     fn attribute(&self, _: Attribute) -> Vec<u8> {
@@ -28,15 +33,15 @@ impl Surroundings for Store {
     }
 
     fn clock(&self) -> u64 {
-        0
+        u64::from(self.seconds.get()) * 1_000_000_000
     }
 
     fn shared_data(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
-        self.0.borrow().get(key).cloned()
+        self.values.borrow().get(key).cloned()
     }
 
     fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
-        let mut values = self.0.borrow_mut();
+        let mut values = self.values.borrow_mut();
         let (old, at) = values.entry(key.to_vec()).or_default();
         let is_current = version == 0 || version == *at;
         if is_current {
@@ -49,17 +54,20 @@ impl Surroundings for Store {
 /// What only other evidence than ids asks for.
 impl Sidecar for Store {
     fn crowd(&self) -> u64 {
-        0
+        self.crowd.get()
     }
 
-    fn change_crowd(&self, _: i64) {}
+    fn change_crowd(&self, change: i64) {
+        self.crowd.set(self.crowd.get().wrapping_add(change as u64));
+    }
 
     fn source_port(&self) -> Option<u16> {
-        None
+        Some(u16::from(self.ports.get() % 16)).filter(|port| *port < 15)
     }
 
-    fn upstream_port(&self, _: u32, _: u32) -> Option<u16> {
-        None
+    fn upstream_port(&self, stream: u32, _: u32) -> Option<u16> {
+        let ports = u32::from(self.ports.get() / 16) + 1;
+        Some((stream % ports) as u16).filter(|port| *port < 15)
     }
 }
 
@@ -84,12 +92,16 @@ struct Proxy {
     /// Of a worker that was replaced: others may find them, until they are too old.
     stale: Vec<Truth>,
     ended: Vec<(usize, Ticket)>,
+    /// Calls that are watched.
+    calls: Vec<(usize, Ticket)>,
+    /// A worker has been replaced, which has told of requests that it never tells the end of.
+    is_replaced: bool,
     /// Another plugin has written where only workers do.
     is_foreign: bool,
 }
 
-/// The first byte says how many workers there are and how many requests each keeps; then come three
-/// bytes for each event.
+/// The first byte says how many workers there are, how many requests each keeps, and whether there may be
+/// other evidence than ids; then come three bytes for each event.
 pub fn check(input: &[u8]) {
     let Some((first, events)) = input.split_first() else { return };
     let store = Store::default();
@@ -97,6 +109,7 @@ pub fn check(input: &[u8]) {
         headers: vec!["x-session-id".to_owned()],
         max_in_flight: [1, 3, 20][usize::from(first / 4) % 3],
         max_age: Duration::from_secs(MAX_AGE.into()),
+        mode: if *first < 128 { CorrelationMode::Exact } else { CorrelationMode::Sure },
         ..Settings::default()
     };
     // And one on the main thread, to which no request comes.
@@ -110,12 +123,14 @@ pub fn check(input: &[u8]) {
         in_flight: Vec::new(),
         stale: Vec::new(),
         ended: Vec::new(),
+        calls: Vec::new(),
+        is_replaced: false,
         is_foreign: false,
     };
     for (number, event) in events.as_chunks::<3>().0.iter().enumerate() {
         proxy.event(*event, number as u64 + 1);
     }
-    let keys = proxy.store.0.borrow().len();
+    let keys = proxy.store.values.borrow().len();
     assert!(keys <= 64 * 1024 + 64 + 66, "{keys} keys");
 }
 
@@ -131,7 +146,7 @@ impl Proxy {
         let pick = usize::from(what);
         match kind % 8 {
             0 | 1 => self.arrive(worker, what, number),
-            2 | 3 => self.ask(worker, what),
+            2 | 3 => self.ask(worker, which, what, number),
             4 if !self.in_flight.is_empty() => {
                 let it = self.in_flight.swap_remove(pick % self.in_flight.len());
                 self.workers[it.worker].ended(it.ticket, &self.store);
@@ -139,11 +154,18 @@ impl Proxy {
             }
             5 if !self.ended.is_empty() => {
                 let (worker, ticket) = self.ended[pick % self.ended.len()];
-                self.workers[worker].ended(ticket, &self.store);
+                // What is only counted is known by its ticket alone, which Envoy hands back once.
+                if !matches!(ticket, Ticket::Request { place: Some(_), .. }) {
+                    self.workers[worker].ended(ticket, &self.store);
+                }
             }
             6 => self.tick(u32::from(what % 4)),
             7 if which == 255 => self.overwrite(what),
             7 if which > 250 => self.replace(worker),
+            7 if which > 100 && !self.calls.is_empty() => {
+                let (worker, ticket) = self.calls.swap_remove(pick % self.calls.len());
+                self.workers[worker].ended(ticket, &self.store);
+            }
             _ => {}
         }
     }
@@ -151,6 +173,7 @@ impl Proxy {
     /// A second or more have passed, for all.
     fn tick(&mut self, seconds: u32) {
         self.now += seconds;
+        self.store.seconds.set(self.now);
         for worker in &mut self.workers {
             worker.tick(self.now, &mut self.stats, &self.store);
         }
@@ -165,7 +188,9 @@ impl Proxy {
     /// The module of a worker is replaced by one that knows nothing.
     fn replace(&mut self, worker: usize) {
         self.workers[worker] = begun(self.now, &self.store);
+        self.is_replaced = true;
         self.ended.retain(|(its, _)| *its != worker);
+        self.calls.retain(|(its, _)| *its != worker);
         let (gone, left) = self.in_flight.iter().cloned().partition(|it| it.worker == worker);
         self.in_flight = left;
         let gone: Vec<Truth> = gone;
@@ -173,7 +198,7 @@ impl Proxy {
     }
 
     fn overwrite(&mut self, what: u8) {
-        let mut values = self.store.0.borrow_mut();
+        let mut values = self.store.values.borrow_mut();
         let place = usize::from(what) % values.len().max(1);
         if let Some((value, version)) = values.values_mut().nth(place) {
             *value = vec![what; usize::from(what) * 7];
@@ -193,13 +218,19 @@ impl Proxy {
         };
         let Self { settings, store, stats, .. } = self;
         let its = &mut self.workers[worker];
-        let ticket = with(request_id, session, |headers| {
+        let ticket = with(request_id, session, 0, |headers| {
             its.arrived(settings, number as u32, headers, &context, stats, store)
         });
-        let count = self.in_flight.iter().filter(|it| it.worker == worker).count();
+        let is_kept = |it: &Ticket| matches!(it, Ticket::Request { keys: Some(_), .. });
+        let its = self.in_flight.iter().filter(|it| it.worker == worker);
+        let count = its.filter(|it| is_kept(&it.ticket)).count();
         let has_key = request_id > 0 || session > 0;
         let is_full = count >= settings.max_in_flight;
-        assert_eq!(ticket.is_some(), has_key && !is_full, "{count} are in flight there");
+        let expected = has_key && !is_full;
+        assert_eq!(ticket.as_ref().is_some_and(is_kept), expected, "{count} are in flight there");
+        assert_eq!(ticket.is_some(), expected || settings.mode == CorrelationMode::Sure);
+        // What there is no room for is found by no id.
+        let (request_id, session) = if is_full { (0, 0) } else { (request_id, session) };
         let mut full = 0;
         stats.flush(|metric, change| {
             full += change * i64::from(metric == Metric::CorrelationTableFull)
@@ -211,14 +242,27 @@ impl Proxy {
         self.in_flight.extend(truth);
     }
 
-    fn ask(&mut self, worker: usize, what: u8) {
+    fn ask(&mut self, worker: usize, ports: u8, what: u8, number: u64) {
         let (request_id, session) = (what % 4, what / 4 % 4);
         let Self { settings, store, .. } = self;
+        store.ports.set(ports);
         let its = &mut self.workers[worker];
-        let found = with(request_id, session, |headers| {
-            its.origin(settings, u32::MAX, headers, &mut None, store)
+        let mut ticket = None;
+        let found = with(request_id, session, what / 16 % 4, |headers| {
+            its.origin(settings, number as u32, headers, &mut ticket, store)
         });
+        self.calls.extend(ticket.map(|ticket| (worker, ticket)));
         if self.is_foreign {
+            return;
+        }
+        if let Some(it) = &found
+            && matches!(it.evidence.as_str(), "connection" | "single")
+        {
+            assert!(settings.mode == CorrelationMode::Sure && it.is_parent);
+            let mut own = self.in_flight.iter().chain(&self.stale);
+            assert!(own.any(|own| own.context == it.context), "nobody has that: {it:?}");
+            let is_one = self.in_flight.len() == 1;
+            assert!(it.evidence == "connection" || is_one || self.is_replaced, "it is not single");
             return;
         }
         let by_id = |it: &&Truth| request_id > 0 && it.request_id == request_id;
@@ -255,9 +299,10 @@ impl Proxy {
 }
 
 /// Zero is a header that is absent.
-fn with<T>(request_id: u8, session: u8, call: impl FnOnce(&[(&[u8], &[u8])]) -> T) -> T {
+fn with<T>(request_id: u8, session: u8, host: u8, call: impl FnOnce(&[(&[u8], &[u8])]) -> T) -> T {
     let values = [[b'r', request_id], [b's', session]];
-    let mut headers: Vec<(&[u8], &[u8])> = Vec::new();
+    let host = [b'h', host];
+    let mut headers: Vec<(&[u8], &[u8])> = vec![(b":authority", &host)];
     if request_id > 0 {
         headers.push((b"x-request-id", &values[0]));
     }
