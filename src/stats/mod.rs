@@ -72,7 +72,7 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
