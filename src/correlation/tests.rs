@@ -582,6 +582,10 @@ fn a_worker_tells_all_while_another_asks_and_for_some_seconds_more() {
     assert_eq!(requests(&store), 2, "not before the other has asked, and this one has heard");
     other.tick(NOW + 2, &store);
     one.tick(NOW + 2, &store);
+    store.crowd_calls.set(0);
+    let fourth = one.arrive(&[], context(4, 4), &store);
+    one.end(fourth, &store);
+    assert_eq!(store.crowd_calls.get(), 0, "nothing to tell");
     for (ticket, expected) in tickets.into_iter().zip([2, 2, 1]) {
         assert_eq!(requests(&store), expected, "more than two are told as two");
         one.end(ticket, &store);
