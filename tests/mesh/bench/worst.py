@@ -194,7 +194,7 @@ def _count(cases: list[Worst], tracer: str, folder: Path, done: Callable[[float]
     try:
         row = ROWS["meshspan-100" if tracer == "meshspan" else "none"]
         config = proxy_config(row, upstream, collector, cases[0].plugin)
-        counted = CountedEnvoy("envoy", config, folder)
+        counted = CountedEnvoy("envoy", config, folder, row.traffic.workers)
         client = _Client(counted.envoy.port)
         try:
             found = []
