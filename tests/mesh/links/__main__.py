@@ -12,7 +12,7 @@ import json
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    result: dict[str, Any] = {"unit": "calls", "seconds": options.seconds, "rows": [asdict(row) for row in rows]}
+    result: dict[str, Any] = {"unit": "calls", "seconds": options.seconds, "rows": [vars(row) | {"score": vars(row.score)} for row in rows]}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
