@@ -5,8 +5,8 @@ use super::facts::SWITCHING_PROTOCOLS;
 use super::{Facts, Redaction, Resource, Service, ServiceNames, flags};
 use crate::sampling::{Reason, Verdict};
 use crate::trace::{
-    Decision, Endpoint, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span,
-    SpanId, SpanKind, TraceContext, known_method,
+    Decision, Endpoint, Evidence, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link,
+    Sampling, Span, SpanId, SpanKind, TraceContext, known_method,
 };
 use std::net::SocketAddr;
 
@@ -30,7 +30,7 @@ pub struct Recording {
     verdict: Verdict,
     trace_state: String,
     links: Vec<Link>,
-    correlation: Option<String>,
+    correlation: Option<Evidence>,
     kept: Option<Kept>,
     operation: Option<usize>,
     request: HttpRequest,
@@ -97,7 +97,7 @@ impl Recording {
     }
 
     /// How its parent is known, where the application forwarded no context.
-    pub fn with_correlation(self, correlation: Option<String>) -> Self {
+    pub fn with_correlation(self, correlation: Option<Evidence>) -> Self {
         Self { correlation, ..self }
     }
 

@@ -183,14 +183,15 @@ fn custom_tags_come_from_the_request_that_began() {
 fn a_beginning_has_the_id_that_others_know_and_the_whole_is_below_it() {
     let headers: [(&str, &[u8]); 2] = [(":method", b"GET"), (":path", b"/chat")];
     let link = Link { trace_id: TraceId::new(7).unwrap(), span_id: SpanId::new(8).unwrap() };
+    let evidence = Evidence { name: "request_id".to_owned(), confidence: None };
     let mut recording = begin(&headers, Decision::Sample)
         .with_links(vec![link])
-        .with_correlation(Some("request_id".to_owned()))
+        .with_correlation(Some(evidence.clone()))
         .with_trace_state("a=1".to_owned());
     let beginning = recording.take_beginning(SpanId::new(9).unwrap());
     let beginning = finish(beginning, Facts { status_code: None, ..facts() }, &resource());
     assert_eq!((beginning.extent, beginning.span_id.value(), beginning.parent_id), (Extent::Open, 2, SpanId::new(3)));
-    assert_eq!((beginning.links, beginning.correlation.as_deref()), (vec![link], Some("request_id")));
+    assert_eq!((beginning.links, beginning.correlation), (vec![link], Some(evidence)));
     assert!(!beginning.response.error, "its answer may still come");
     assert_eq!(beginning.remote, Endpoint::new("", "10.0.0.9:1234".parse().ok()));
     let whole = finish(recording, Facts { status_code: None, ..facts() }, &resource());

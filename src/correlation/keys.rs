@@ -16,6 +16,31 @@ pub(super) fn key(headers: &[(&[u8], &[u8])], name: &str) -> Option<u64> {
     found.filter(|value| !value.is_empty()).map(|value| digest(digest(0, name), value))
 }
 
+/// The most parts of a path that tell routes apart, and the longest of them in bytes.
+const MOST_PARTS: usize = 3;
+const LONGEST_PART: usize = 24;
+
+/// A digest of a request's method and of its path up to what may be an id.
+pub(super) fn route(headers: &[(&[u8], &[u8])]) -> u64 {
+    let mut digested = 0;
+    for (name, value) in headers {
+        if *name == b":method" {
+            digested = digest(digested, value);
+        } else if *name == b":path" {
+            let path = value.split(|byte| *byte == b'?').next().unwrap_or_default();
+            for part in path.split(|byte| *byte == b'/').skip(1).take(MOST_PARTS) {
+                let is_id =
+                    part.len() > LONGEST_PART || part.first().is_some_and(u8::is_ascii_digit);
+                if is_id {
+                    break;
+                }
+                digested = digest(digested, part);
+            }
+        }
+    }
+    digested
+}
+
 /// A digest of some bytes, the same in every worker. Those who send them gain nothing by two that have
 /// one digest: they could as well send the same.
 pub(super) fn digest(seed: u64, bytes: &[u8]) -> u64 {
@@ -33,7 +58,7 @@ pub(super) fn digest(seed: u64, bytes: &[u8]) -> u64 {
 }
 
 /// The last step of SplitMix64, which lets each bit change half of the others.
-fn mixed(mut bits: u64) -> u64 {
+pub(super) fn mixed(mut bits: u64) -> u64 {
     bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -8,6 +8,7 @@ mod crowd;
 mod direction;
 mod entry;
 mod flights;
+mod infer;
 mod keys;
 mod origin;
 mod quiet;
@@ -29,7 +30,8 @@ use crowd::Telling;
 use direction::Directions;
 use entry::Entry;
 use flights::Flight;
-use keys::{digest, key};
+use infer::Infer;
+use keys::{digest, key, route};
 use sure::{Found, NOWHERE, Sure};
 use table::{Table, slot_of};
 use workers::Workers;
@@ -57,6 +59,10 @@ pub enum Ticket {
     Call {
         /// Envoy's number of it.
         stream: u32,
+        /// Whether its connection is watched.
+        is_watched: bool,
+        /// Where its time tells something.
+        timed: Option<infer::Watched>,
     },
 }
 
@@ -68,6 +74,8 @@ pub struct Correlation {
     table: Table,
     workers: Workers,
     sure: Sure,
+    /// Only in a worker that is alone and is asked for it.
+    infer: Option<Box<Infer>>,
     /// Seconds since the epoch, as of the last tick.
     now: u32,
 }
@@ -92,6 +100,10 @@ impl Settings {
         }
     }
 
+    fn max_age_in_us(&self) -> f32 {
+        self.max_age.as_secs() as f32 * 1e6
+    }
+
     fn max_age(&self) -> u32 {
         u32::try_from(self.max_age.as_secs()).unwrap_or(u32::MAX)
     }
@@ -104,6 +116,7 @@ impl Correlation {
         table: Table::EMPTY,
         workers: Workers::SILENT,
         sure: Sure::NOTHING,
+        infer: None,
         now: 0,
     };
 
@@ -141,6 +154,9 @@ impl Correlation {
             let flight = Flight { stream, context: *context, port: None, place: its, expires };
             let has_room = self.sure.arrived(flight, settings.max_in_flight, envoy);
             place = (!has_room).then_some(its);
+            if settings.mode == CorrelationMode::Infer {
+                self.time_arrival(settings, stream, headers, context, stats, envoy);
+            }
         } else if keys.is_none() {
             return None;
         }
@@ -180,8 +196,18 @@ impl Correlation {
     /// A request has ended.
     pub fn ended(&mut self, ticket: Ticket, envoy: &dyn Sidecar) {
         match ticket {
-            Ticket::Call { stream } => self.sure.call_ended(stream),
+            Ticket::Call { stream, is_watched, timed } => {
+                if is_watched {
+                    self.sure.call_ended(stream);
+                }
+                if let (Some(timed), Some(infer)) = (timed, &mut self.infer) {
+                    infer.answered(envoy.clock() / 1000, stream, timed);
+                }
+            }
             Ticket::Request { stream, keys, place } => {
+                if let Some(infer) = &mut self.infer {
+                    infer.responded(envoy.clock() / 1000, stream);
+                }
                 if let Some(keys) = keys {
                     self.give_keys_back(keys, envoy);
                 }
@@ -208,6 +234,21 @@ impl Correlation {
         ticket: &mut Option<Ticket>,
         envoy: &dyn Sidecar,
     ) -> Option<Origin> {
+        let origin = self.sure_origin(settings, stream, headers, ticket, envoy);
+        if settings.mode != CorrelationMode::Infer || !self.is_inferring() {
+            return origin;
+        }
+        self.time_call(settings, stream, headers, origin, ticket, envoy)
+    }
+
+    fn sure_origin(
+        &mut self,
+        settings: &Settings,
+        stream: u32,
+        headers: &[(&[u8], &[u8])],
+        ticket: &mut Option<Ticket>,
+        envoy: &dyn Sidecar,
+    ) -> Option<Origin> {
         let mut place = 0;
         while let Some(name) = settings.name(place) {
             let key = key(headers, name);
@@ -216,7 +257,7 @@ impl Correlation {
                     0 => "request_id".to_owned(),
                     _ => "header:".to_owned() + name,
                 };
-                return Some(Origin { context, is_parent, evidence });
+                return Some(Origin { context, is_parent, evidence, confidence: None });
             }
             place += 1;
         }
@@ -225,13 +266,81 @@ impl Correlation {
         }
         let host = digest(0, authority(headers));
         let found = self.sure.call(stream, host, self.now, envoy);
-        *ticket = self.sure.watches(stream).then_some(Ticket::Call { stream });
+        let is_watched = self.sure.watches(stream);
+        *ticket = is_watched.then_some(Ticket::Call { stream, is_watched, timed: None });
         let (context, evidence) = match found? {
             Found::Connection(context) => (context, "connection"),
             Found::Single(Ok(context)) => (context, "single"),
             Found::Single(Err(place)) => (self.workers.only(place, self.now, envoy)?, "single"),
         };
-        Some(Origin { context, is_parent: true, evidence: evidence.to_owned() })
+        Some(Origin { context, is_parent: true, evidence: evidence.to_owned(), confidence: None })
+    }
+
+    /// Whether times are watched in this worker. Workers share nothing of them, so that only one that is
+    /// alone sees what there is.
+    fn is_inferring(&mut self) -> bool {
+        if !self.workers.is_alone() {
+            self.infer = None;
+        }
+        self.infer.is_some()
+    }
+
+    /// A request has come, of which it counts when.
+    fn time_arrival(
+        &mut self,
+        settings: &Settings,
+        stream: u32,
+        headers: &[(&[u8], &[u8])],
+        context: &Context,
+        stats: &mut Stats,
+        envoy: &dyn Sidecar,
+    ) {
+        if !self.workers.is_alone() {
+            return;
+        }
+        let infer = self.infer.get_or_insert_with(|| Box::new(Infer::new()));
+        let (now, route) = (envoy.clock() / 1000, route(headers));
+        if !infer.arrived(now, settings.max_age_in_us(), stream, route, *context) {
+            stats.add(Metric::CorrelationInferenceFull, 1);
+        }
+    }
+
+    /// A call is made, of which it counts when: what caused it, which may be known.
+    fn time_call(
+        &mut self,
+        settings: &Settings,
+        stream: u32,
+        headers: &[(&[u8], &[u8])],
+        known: Option<Origin>,
+        ticket: &mut Option<Ticket>,
+        envoy: &dyn Sidecar,
+    ) -> Option<Origin> {
+        let in_flight = self.sure.crowd.seen(envoy).requests().into();
+        let Some(infer) = &mut self.infer else { return known };
+        let now = envoy.clock() / 1000;
+        let host = digest(0, authority(headers));
+        let port = envoy.source_port().unwrap_or(0);
+        let context = known.as_ref().filter(|it| it.is_parent).map(|it| it.context);
+        let age = settings.max_age_in_us();
+        let Some((timed, found)) =
+            infer.call(now, age, stream, host, port, in_flight, context.as_ref())
+        else {
+            return known;
+        };
+        let is_watched = ticket.is_some();
+        *ticket = Some(Ticket::Call { stream, is_watched, timed: Some(timed) });
+        known.or_else(|| {
+            let (context, share) = found?;
+            let evidence = "inferred".to_owned();
+            // It is never certain, and said to be no likelier than it is.
+            let confidence = Some((share * 1000.0).clamp(0.0, 999.0) as u16);
+            (share >= settings.parent_threshold as f32).then_some(Origin {
+                context,
+                is_parent: true,
+                evidence,
+                confidence,
+            })
+        })
     }
 
     /// What is in flight under a key in the whole pod, and whether it is one request; nothing where

@@ -11,6 +11,8 @@ pub struct Origin {
     pub is_parent: bool,
     /// How that is known, as the tag `meshspan.correlation` says: `request_id`, `header:x-session-id`.
     pub evidence: String,
+    /// How likely it is so, in thousandths; nothing where it is sure.
+    pub confidence: Option<u16>,
 }
 
 /// A request's place in its trace, as it is kept and shared between workers.

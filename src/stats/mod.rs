@@ -48,6 +48,8 @@ pub enum Metric {
     CorrelationTableFull,
     /// Calls, hosts, connections and requests of which correlation could not keep what might have been evidence.
     CorrelationEvidenceFull,
+    /// Requests that came in while as many were in flight as times can be told from.
+    CorrelationInferenceFull,
     /// Callouts made to a server of remote sampling.
     RemoteSamplingRequests,
     /// Those that could not be made, or brought no strategy.
@@ -72,7 +74,7 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -93,6 +95,7 @@ impl Metric {
         Self::TracesLimited,
         Self::CorrelationTableFull,
         Self::CorrelationEvidenceFull,
+        Self::CorrelationInferenceFull,
         Self::RemoteSamplingRequests,
         Self::RemoteSamplingFailures,
         Self::SpansKept,
@@ -128,6 +131,7 @@ impl Metric {
             Self::TracesLimited => "meshspan_traces_limited",
             Self::CorrelationTableFull => "meshspan_correlation_table_full",
             Self::CorrelationEvidenceFull => "meshspan_correlation_evidence_full",
+            Self::CorrelationInferenceFull => "meshspan_correlation_inference_full",
             Self::RemoteSamplingRequests => "meshspan_remote_sampling_requests",
             Self::RemoteSamplingFailures => "meshspan_remote_sampling_failures",
             Self::SpansKept => "meshspan_spans_kept",

@@ -12,6 +12,6 @@ pub use context::{Decision, TraceContext, TraceFlags};
 pub use id::{IdGenerator, SpanId, TraceId};
 pub use probability::{Probability, Randomness, Threshold};
 pub use span::{
-    Endpoint, Event, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span,
-    SpanKind, Tag, known_method,
+    Endpoint, Event, Evidence, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link,
+    Sampling, Span, SpanKind, Tag, known_method,
 };

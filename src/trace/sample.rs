@@ -1,8 +1,8 @@
 //! Spans for the tests of other stations.
 
 use super::{
-    Endpoint, Event, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link, Sampling, Span,
-    SpanId, SpanKind, Threshold, TraceFlags, TraceId,
+    Endpoint, Event, Evidence, Extent, GrpcRequest, HttpRequest, HttpResponse, Kept, Link,
+    Sampling, Span, SpanId, SpanKind, Threshold, TraceFlags, TraceId,
 };
 
 /// A plain span: what every request has, and little more.
@@ -58,7 +58,7 @@ pub(crate) fn full() -> Span<'static> {
     Span {
         flags: TraceFlags { random: true },
         trace_state: "a=1,b=2".to_owned(),
-        correlation: Some("request_id".to_owned()),
+        correlation: Some(Evidence { name: "inferred".to_owned(), confidence: Some(985) }),
         sampling: Sampling { counts: true, kept: Some(Kept::Slow), ..base.sampling },
         links: vec![link(0xabc, 0x1), link(u128::MAX, u64::MAX)],
         request: HttpRequest {

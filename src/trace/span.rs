@@ -196,6 +196,15 @@ impl Extent {
     }
 }
 
+/// How a parent is known where no context tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What it is: `request_id`, `header:x-session-id`.
+    pub name: String,
+    /// How likely it is the parent, in thousandths; nothing where it is sure.
+    pub confidence: Option<u16>,
+}
+
 /// A finished span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
@@ -212,7 +221,7 @@ pub struct Span<'a> {
     /// Spans of other traces that came in with the request, each trace once.
     pub links: Vec<Link>,
     /// How its parent is known, where the application forwarded no context: `request_id`.
-    pub correlation: Option<String>,
+    pub correlation: Option<Evidence>,
     /// The side of the call.
     pub kind: SpanKind,
     /// How much of the call it shows.

@@ -16,7 +16,8 @@ use crate::propagation::{
 use crate::sampling::{Guard, Reason, Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
 use crate::trace::{
-    Decision, IdGenerator, Link, Probability, Randomness, Threshold, TraceContext, TraceFlags,
+    Decision, Evidence, IdGenerator, Link, Probability, Randomness, Threshold, TraceContext,
+    TraceFlags,
 };
 use core::net::IpAddr;
 use std::cell::RefCell;
@@ -84,7 +85,7 @@ pub struct Unsampled {
     pub context: TraceContext,
     links: Vec<Link>,
     /// How its parent is known, where the application forwarded no context.
-    correlation: Option<String>,
+    correlation: Option<Evidence>,
     /// Whether the answer's `grpc-status` will be wanted.
     pub is_grpc: bool,
 }
@@ -240,7 +241,8 @@ impl Tracer {
         let answer = self.answer(&context, decision, parent.is_none() && origin.is_none());
         let edits = self.propagator.inject(incoming, &context, decision, &trace_state);
         let links = extraction.links;
-        let correlation = origin.map(|origin| origin.evidence);
+        let correlation = origin
+            .map(|Origin { evidence, confidence, .. }| Evidence { name: evidence, confidence });
         let mut started = Started {
             edits,
             context,

@@ -110,6 +110,29 @@ def test_what_is_not_sure_gets_no_parent(run: Any, shape: str) -> None:
     assert wrong * 200 <= sum(found.values()), found
 
 
+def test_a_parent_that_is_inferred_says_how_likely_it_is(tmp_path: Path) -> None:
+    with Pod("chain", tmp_path, {"correlation": {"mode": "infer"}}) as pod:
+        # What is learnt while few are in flight serves while more are.
+        pod.load(15, 15)
+        outcome = pod.outcome(pod.load(15, 40))
+    found = parents(outcome)
+    assert found["right", "inferred"] > 20, found
+    assert {by for _, by in found} <= {"inferred", "connection", "single", None}, found
+    wrong = sum(count for (verdict, _), count in found.items() if verdict == "wrong")
+    # A busy machine blurs times: ten times what is wrong in the long run.
+    assert wrong * 50 <= sum(found.values()), found
+    for call in outcome.calls:
+        tags = call.span["tags"]
+        confidence = tags.get("meshspan.correlation.confidence")
+        assert (confidence is not None) == (tags.get("meshspan.correlation") == "inferred")
+        assert confidence is None or (len(confidence) == 5 and 0.98 <= float(confidence) < 1)
+
+
+def test_several_workers_infer_nothing(run: Any) -> None:
+    found = parents(run("chain", {"mode": "infer"}, 2, rate=60, seconds=10))
+    assert {by for _, by in found} <= {"single", None}, found
+
+
 def test_a_call_keeps_the_decision_of_the_request_that_caused_it(tmp_path: Path) -> None:
     with Pod("fan-out", tmp_path, {"sampling": 50}, 2, "x-request-id", scale=0.5) as pod:
         pod.load(3, 100)

@@ -27,6 +27,9 @@ use crate::trace::Span;
 /// <https://www.jaegertracing.io/docs/latest/architecture/sampling/#adaptive-sampling>
 const SAMPLER_TYPE: &str = "probabilistic";
 
+/// How likely the parent is the right one, where it was inferred.
+const CONFIDENCE: &str = "meshspan.correlation.confidence";
+
 /// How often a request was sent again, by OpenTelemetry's name.
 /// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/http/#http-request-resend-count>
 const RESEND_COUNT: &str = "http.request.resend_count";

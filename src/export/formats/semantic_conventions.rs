@@ -5,7 +5,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/>
 
 use super::attributes::Attributes;
-use super::{POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
+use super::{CONFIDENCE, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
 use crate::attributes::{Kubernetes, Resource};
 use crate::trace::{Extent, GrpcRequest, Kept, Span, SpanKind};
 use std::borrow::Cow;
@@ -118,7 +118,12 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
         }
     }
     attributes.string_if("meshspan.stream", span.extent.name());
-    attributes.string_if("meshspan.correlation", span.correlation.as_deref());
+    if let Some(evidence) = &span.correlation {
+        attributes.string("meshspan.correlation", &evidence.name);
+        if let Some(confidence) = evidence.confidence {
+            attributes.double(CONFIDENCE, f64::from(confidence) / 1000.0);
+        }
+    }
     attributes.string_if("sampling.kept", span.sampling.kept.map(Kept::name));
     attributes.custom(&span.custom_tags);
 }

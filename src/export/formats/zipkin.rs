@@ -3,7 +3,7 @@
 //! <https://zipkin.io/zipkin-api/#/default/post_spans>
 
 use super::json::Json;
-use super::{Encoder, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
+use super::{CONFIDENCE, Encoder, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
 use crate::attributes::{Istio, Resource};
 use crate::trace::{Endpoint, Event, Extent, Link, Span, SpanKind, Tag, TraceId};
 use std::net::IpAddr;
@@ -208,7 +208,12 @@ impl Zipkin {
             }
         }
         tags.set_some("meshspan.stream", span.extent.name());
-        tags.set_some("meshspan.correlation", span.correlation.as_deref());
+        if let Some(evidence) = &span.correlation {
+            tags.set("meshspan.correlation", &evidence.name);
+            if let Some(confidence) = evidence.confidence {
+                tags.set(CONFIDENCE, &thousandths(confidence));
+            }
+        }
         if let Some(kept) = span.sampling.kept {
             tags.set("sampling.kept", kept.name());
         }
@@ -219,6 +224,12 @@ impl Zipkin {
             tags.json.entry(name, value);
         }
     }
+}
+
+/// A number below one as text: `0.985`.
+fn thousandths(number: u16) -> String {
+    let digits = [number / 100, number / 10, number].map(|it| char::from(b'0' + (it % 10) as u8));
+    "0.".chars().chain(digits).collect()
 }
 
 /// Zipkin has no links, so their ids are text: `<trace id>-<span id>`, joined by commas.

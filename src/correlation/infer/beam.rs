@@ -1,0 +1,727 @@
+//! Joint hypotheses of which request made which call.
+
+use super::intensity::{Kind, width_at};
+use super::maths::{added, exp, ln, us};
+use super::ports::{Evidence, NOBODY, Ports};
+use super::states::{NOWHERE, Past, States};
+use crate::correlation::keys::mixed;
+use crate::correlation::origin::Context;
+use std::collections::BinaryHeap;
+
+/// The most requests that are known, those included that have ended and may still make calls.
+pub(super) const REQUESTS: usize = 48;
+/// The most hypotheses; with many requests there are fewer, so that the work for a call has a bound.
+const HYPOTHESES: usize = 24;
+const LEAST_HYPOTHESES: usize = 8;
+const WORK: usize = 240;
+/// The most pasts of a request that are told apart, as many as a number has bits.
+const TRACKS: usize = 64;
+/// The most calls under way that may be a request's and are told apart, as many as a number has bits.
+const OPEN: usize = 32;
+/// The most events of a request, over all its pasts, that are learnt from.
+const NODES: usize = 250;
+/// How much less likely than the best a hypothesis is that is given up, as a logarithm.
+const FAR: f32 = 9.0;
+/// How much less likely than the best one may be that has to be reckoned with, as a logarithm.
+const LIKELY: f32 = -4.0;
+/// How many microseconds a request is expected to go on where little is known of it, and at least and at
+/// most where more is.
+const UNKNOWN: f32 = 1e6;
+const LEAST: f32 = 30e3;
+const MOST: f32 = 2e6;
+/// No request, and no node.
+const NONE: u8 = u8::MAX;
+
+/// What a request has done according to some hypotheses: its events, each with the one before it.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    before: u8,
+    past: Past,
+    time: u64,
+    /// What it has done by itself.
+    kind: Option<Kind>,
+    weight: f32,
+}
+
+/// Where a request is according to some hypotheses.
+#[derive(Clone, Copy, Debug)]
+struct Track {
+    node: u8,
+    state: u16,
+    time: u64,
+    past: Past,
+    /// Which of the calls under way are its.
+    open: u32,
+    /// What its latest call was made by.
+    port: u16,
+    // As of the event that is looked at.
+    lasting: f32,
+    rate: f32,
+    next: u8,
+    weight: f32,
+}
+
+#[derive(Debug)]
+struct Request {
+    stream: u32,
+    context: Context,
+    route: u8,
+    is_taken: bool,
+    has_responded: bool,
+    /// When it arrived or responded.
+    time: u64,
+    /// For how many microseconds something is to be expected of one that has responded.
+    horizon: f32,
+    /// Calls under way that may be its.
+    open: [u32; OPEN],
+    nodes: Vec<Node>,
+    /// Which tracks there are.
+    used: u64,
+    tracks: Vec<Track>,
+}
+
+/// Of each request, which track is right.
+#[derive(Clone, Debug)]
+struct Hypothesis {
+    weight: f32,
+    signature: u64,
+    of: [u8; REQUESTS],
+}
+
+/// A hypothesis with a call added to a request or to nobody.
+#[derive(Clone, Copy, Debug)]
+struct Child {
+    score: f32,
+    number: u8,
+    slot: u8,
+    /// What the connection says of it.
+    class: u8,
+}
+
+/// A call that begins.
+pub(super) struct Call<'c> {
+    pub(super) stream: u32,
+    pub(super) host: u8,
+    /// The logarithm of how often one belongs to nobody, a microsecond.
+    pub(super) stray: f32,
+    pub(super) ports: &'c Evidence,
+    /// What it is known to belong to.
+    pub(super) known: Option<&'c Context>,
+}
+
+/// What a call belongs to.
+pub(super) struct Belief {
+    /// The likeliest, and how likely.
+    pub(super) best: Option<(Context, f32)>,
+    pub(super) nobody: f32,
+    /// The share of hypotheses that had to be given up.
+    pub(super) lost: f32,
+}
+
+#[derive(Debug)]
+pub(super) struct Beam {
+    requests: Vec<Request>,
+    live: Vec<u8>,
+    hypotheses: Vec<Hypothesis>,
+    next: Vec<Hypothesis>,
+    children: Vec<Child>,
+    random: u32,
+}
+
+fn code(slot: u8, track: u8) -> u64 {
+    mixed(u64::from(slot) << 8 | u64::from(track))
+}
+
+/// The numbers of the bits that are set.
+fn bits(mut set: u64) -> impl Iterator<Item = u8> {
+    core::iter::from_fn(move || {
+        let bit = set.trailing_zeros();
+        set &= set.wrapping_sub(1);
+        (bit < 64).then_some(bit as u8)
+    })
+}
+
+fn bit(track: u8) -> u64 {
+    1_u64.checked_shl(track.into()).unwrap_or(0)
+}
+
+impl Hypothesis {
+    fn of(&self, slot: u8) -> u8 {
+        self.of.get(usize::from(slot)).copied().unwrap_or(NONE)
+    }
+
+    /// Another track is right; which it was.
+    fn set(&mut self, slot: u8, track: u8) {
+        if let Some(of) = self.of.get_mut(usize::from(slot)) {
+            for track in [*of, track] {
+                if track != NONE {
+                    self.signature ^= code(slot, track);
+                }
+            }
+            *of = track;
+        }
+    }
+}
+
+impl Request {
+    fn track(&mut self, track: u8) -> Option<&mut Track> {
+        self.tracks.get_mut(usize::from(track))
+    }
+
+    fn add(&mut self, track: u8, it: Track) {
+        match self.track(track) {
+            Some(track) => *track = it,
+            None => self.tracks.push(it),
+        }
+        self.used |= bit(track);
+    }
+
+    /// A track goes on to what it is now.
+    fn step(&mut self, track: u8, now: u64, kind: Option<Kind>, states: &States) {
+        let Some(track) = self.tracks.get_mut(usize::from(track)) else { return };
+        track.state = states.find(self.route, track.past);
+        track.time = now;
+        if self.nodes.len() < NODES {
+            let node = Node { before: track.node, past: track.past, time: now, kind, weight: 0.0 };
+            track.node = self.nodes.len() as u8;
+            self.nodes.push(node);
+        }
+    }
+
+    /// What is known of each track at this moment, and how likely each makes an event.
+    fn look(&mut self, now: u64, kind: Kind, states: &mut States) {
+        for place in bits(self.used) {
+            let Some(track) = self.tracks.get_mut(usize::from(place)) else { continue };
+            let time = us(track.time, now);
+            let otherwise = states.prior(track.past, kind);
+            let (lasting, rate) = match states.of(track.state) {
+                Some(known) => (known.lasting(time), known.rate(time, kind, otherwise)),
+                None => (0.0, otherwise / width_at(time)),
+            };
+            (track.lasting, track.rate, track.next) = (lasting, ln(rate.max(1e-12)), NONE);
+        }
+    }
+}
+
+fn at<'r>(
+    requests: &'r [Request],
+    hypothesis: &Hypothesis,
+    slot: u8,
+) -> Option<(&'r Request, &'r Track)> {
+    let request = requests.get(usize::from(slot))?;
+    Some((request, request.tracks.get(usize::from(hypothesis.of(slot)))?))
+}
+
+fn best_of(hypotheses: &[Hypothesis]) -> f32 {
+    hypotheses.iter().fold(f32::MIN, |best, it| best.max(it.weight))
+}
+
+impl Beam {
+    pub(super) fn new() -> Self {
+        let empty = Hypothesis { weight: 0.0, signature: 0, of: [NONE; REQUESTS] };
+        Self {
+            requests: Vec::new(),
+            live: Vec::new(),
+            hypotheses: vec![empty],
+            next: Vec::new(),
+            children: Vec::new(),
+            random: 1,
+        }
+    }
+
+    /// How many have not responded.
+    pub(super) fn in_flight(&self) -> usize {
+        self.known().filter(|request| !request.has_responded).count()
+    }
+
+    fn known(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter().filter(|request| request.is_taken)
+    }
+
+    /// A request arrives; whether there was room.
+    pub(super) fn arrived(
+        &mut self,
+        now: u64,
+        stream: u32,
+        route: u8,
+        context: Context,
+        states: &States,
+    ) -> bool {
+        let place = self.requests.iter().position(|it| !it.is_taken);
+        let place = place.unwrap_or(self.requests.len());
+        if place >= REQUESTS {
+            return false;
+        }
+        let mut request = Request {
+            stream,
+            context,
+            route,
+            is_taken: true,
+            has_responded: false,
+            time: now,
+            horizon: 0.0,
+            open: [0; OPEN],
+            nodes: Vec::new(),
+            used: 0,
+            tracks: Vec::new(),
+        };
+        let track = Track {
+            node: NONE,
+            state: NOWHERE,
+            time: now,
+            past: Past::ARRIVED,
+            open: 0,
+            port: 0,
+            lasting: 0.0,
+            rate: 0.0,
+            next: NONE,
+            weight: 0.0,
+        };
+        request.add(0, track);
+        request.step(0, now, None, states);
+        match self.requests.get_mut(place) {
+            Some(free) => *free = request,
+            None => self.requests.push(request),
+        }
+        let slot = place as u8;
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.set(slot, 0);
+        }
+        self.live.push(slot);
+        true
+    }
+
+    /// A call begins. Nothing if it is known to belong to what is not known here.
+    pub(super) fn call(
+        &mut self,
+        now: u64,
+        call: &Call<'_>,
+        learning: &mut Ports,
+        states: &mut States,
+    ) -> Option<Belief> {
+        for slot in &self.live {
+            if let Some(request) = self.requests.get_mut(usize::from(*slot)) {
+                request.look(now, Kind::call(call.host), states);
+            }
+        }
+        // Every hypothesis with every request.
+        let mut children = core::mem::take(&mut self.children);
+        children.clear();
+        for (number, hypothesis) in self.hypotheses.iter().enumerate() {
+            let mut all = hypothesis.weight;
+            let mut has_owner = false;
+            for slot in &self.live {
+                let Some((request, track)) = at(&self.requests, hypothesis, *slot) else {
+                    continue;
+                };
+                all += track.lasting;
+                has_owner |= !request.has_responded && track.port == call.ports.port;
+            }
+            for slot in self.live.iter().chain([&NONE]) {
+                let it = at(&self.requests, hypothesis, *slot);
+                if call.known.is_some_and(|known| it.is_none_or(|(it, _)| it.context != *known)) {
+                    continue;
+                }
+                let (rate, class) = match it {
+                    Some((_, track)) => (track.rate, call.ports.class(track.port, has_owner)),
+                    None => (call.stray, NOBODY),
+                };
+                let score = all + rate + call.ports.likely(class);
+                children.push(Child {
+                    score,
+                    number: number as u8,
+                    slot: *slot,
+                    class: class as u8,
+                });
+            }
+        }
+        let best = children.iter().fold(f32::MIN, |best, it| best.max(it.score));
+        children.retain(|it| it.score > best - FAR);
+        let mut shares = [0.0; REQUESTS];
+        let (mut total, mut nobody) = (0.0, 0.0);
+        for child in &mut children {
+            child.score -= best;
+            let share = exp(child.score);
+            total += share;
+            *shares.get_mut(usize::from(child.slot)).unwrap_or(&mut nobody) += share;
+        }
+        let mut belief = None;
+        if !children.is_empty() {
+            self.learn_ports(call.ports, &children, total, learning);
+            let lost = self.go_on(now, call, &mut children, total, states);
+            let likeliest = shares.iter().zip(&self.requests);
+            let likeliest = likeliest.max_by(|(a, _), (b, _)| a.total_cmp(b));
+            let best = likeliest.map(|(share, request)| (request.context, share / total));
+            belief = Some(Belief { best, nobody: nobody / total, lost });
+        }
+        self.children = children;
+        belief
+    }
+
+    #[inline(never)]
+    fn learn_ports(&self, ports: &Evidence, children: &[Child], total: f32, learning: &mut Ports) {
+        if ports.port == 0 {
+            return;
+        }
+        let (mut of_owner, mut timing) = (0.0, 0.0);
+        for child in children {
+            let class = usize::from(child.class);
+            // What the timing alone says.
+            let prior = exp(child.score - ports.likely(class));
+            of_owner += prior * ports.of_owner(class);
+            timing += prior;
+            if class != NOBODY {
+                learning.learn(ports, class, exp(child.score) / total);
+            }
+        }
+        learning.foretold(ports, of_owner / timing);
+    }
+
+    /// The likeliest hypotheses are what is gone on with; the share of the others.
+    #[inline(never)]
+    fn go_on(
+        &mut self,
+        now: u64,
+        call: &Call<'_>,
+        children: &mut [Child],
+        total: f32,
+        states: &States,
+    ) -> f32 {
+        let most = (WORK / self.live.len().max(1)).clamp(LEAST_HYPOTHESES, HYPOTHESES);
+        // Numbers that are not negative have the order of their bits.
+        let order = |(place, child): (usize, &Child)| {
+            u64::from((child.score + FAR).max(0.0).to_bits()) << 32
+                | (u32::MAX - place as u32) as u64
+        };
+        let mut heap: BinaryHeap<u64> = children.iter().enumerate().map(order).collect();
+        let mut next = core::mem::take(&mut self.next);
+        next.clear();
+        let mut kept = 0.0;
+        for _ in 0..most * 3 {
+            let Some(key) = heap.pop() else { break };
+            let place = (u32::MAX - key as u32) as usize;
+            let Some(child) = children.get(place).copied() else { continue };
+            let Some(old) = self.hypotheses.get(usize::from(child.number)) else { continue };
+            let mut new = old.clone();
+            new.weight += call.ports.likely(child.class.into());
+            // That the others have lasted is counted when that ends.
+            match at(&self.requests, old, child.slot) {
+                None => new.weight += call.stray,
+                Some((_, track)) => {
+                    new.weight += track.lasting + track.rate;
+                    let Some(made) = self.branch(child.slot, new.of(child.slot), now, call, states)
+                    else {
+                        continue;
+                    };
+                    new.set(child.slot, made);
+                }
+            }
+            let has_room = next.len() < most;
+            match next.iter_mut().find(|it| it.signature == new.signature) {
+                Some(same) => same.weight = added(same.weight, new.weight),
+                None if has_room => next.push(new),
+                None => continue,
+            }
+            kept += exp(child.score);
+        }
+        self.next =
+            if next.is_empty() { next } else { core::mem::replace(&mut self.hypotheses, next) };
+        self.sweep();
+        1.0 - kept / total
+    }
+
+    /// The track of a request to which this call is added; one for all hypotheses.
+    #[inline(never)]
+    fn branch(
+        &mut self,
+        slot: u8,
+        track: u8,
+        now: u64,
+        call: &Call<'_>,
+        states: &States,
+    ) -> Option<u8> {
+        let request = self.requests.get_mut(usize::from(slot))?;
+        let mut new = *request.track(track)?;
+        if new.next != NONE {
+            return Some(new.next);
+        }
+        let open = &mut request.open;
+        let known = open.iter().position(|it| *it == call.stream);
+        if let Some(place) = known.or_else(|| open.iter().position(|it| *it == 0)) {
+            open.iter_mut().skip(place).take(1).for_each(|it| *it = call.stream);
+            new.open |= 1_u32.wrapping_shl(place as u32);
+        }
+        new.past = new.past.called(call.host);
+        new.port = call.ports.port;
+        // One whose past differs in nothing that matters.
+        let mut same = None;
+        for other in bits(request.used) {
+            let it = request.track(other)?;
+            if it.time == now && it.past == new.past && it.open == new.open {
+                same = Some(other);
+                break;
+            }
+        }
+        let made = match same {
+            Some(same) => same,
+            None => {
+                let made = (!request.used).trailing_zeros() as u8;
+                if usize::from(made) >= TRACKS || request.nodes.len() >= NODES {
+                    return None;
+                }
+                request.add(made, new);
+                request.step(made, now, Some(Kind::call(call.host)), states);
+                made
+            }
+        };
+        request.track(track)?.next = made;
+        Some(made)
+    }
+
+    /// Frees tracks that no hypothesis has, and keeps weights near zero.
+    fn sweep(&mut self) {
+        let best = best_of(&self.hypotheses);
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.weight -= best;
+        }
+        for slot in &self.live {
+            let used = self.hypotheses.iter().fold(0, |used, it| used | bit(it.of(*slot)));
+            if let Some(request) = self.requests.get_mut(usize::from(*slot)) {
+                request.used &= used;
+            }
+        }
+    }
+
+    /// All hypotheses by which a request is on this track are so much likelier.
+    #[inline(never)]
+    fn weigh(&mut self, slot: u8, track: u8, more: f32) {
+        for hypothesis in self.hypotheses.iter_mut().filter(|it| it.of(slot) == track) {
+            hypothesis.weight += more;
+        }
+    }
+
+    /// A call has been answered.
+    #[inline(never)]
+    pub(super) fn answered(&mut self, now: u64, stream: u32, host: u8, states: &mut States) {
+        for place in 0..self.live.len() {
+            let Some(slot) = self.live.get(place).copied() else { break };
+            let Some(request) = self.requests.get_mut(usize::from(slot)) else { continue };
+            let Some(place) = request.open.iter().position(|it| *it == stream) else { continue };
+            request.open.iter_mut().skip(place).take(1).for_each(|it| *it = 0);
+            let open = 1_u32.wrapping_shl(place as u32);
+            request.look(now, Kind::RESPONSE, states);
+            for number in bits(request.used) {
+                let Some(request) = self.requests.get_mut(usize::from(slot)) else { break };
+                let Some(track) = request.track(number) else { break };
+                if track.open & open == 0 {
+                    continue;
+                }
+                track.open &= !open;
+                track.past = track.past.answered(host);
+                let lasting = track.lasting;
+                request.step(number, now, None, states);
+                self.weigh(slot, number, lasting);
+            }
+            self.join(slot);
+        }
+    }
+
+    /// Makes one of tracks of a request that differ no more.
+    fn join(&mut self, slot: u8) {
+        let Self { requests, hypotheses, random, .. } = self;
+        let Some(request) = requests.get_mut(usize::from(slot)) else { return };
+        let all = request.used;
+        for a in bits(all) {
+            for b in bits(request.used & !(bit(a) | (bit(a) - 1))) {
+                let (Some(one), Some(other)) = (
+                    request.tracks.get(usize::from(a)).copied(),
+                    request.tracks.get(usize::from(b)).copied(),
+                ) else {
+                    continue;
+                };
+                let is_same = one.time == other.time
+                    && one.past == other.past
+                    && one.open == other.open
+                    && one.port == other.port;
+                if !is_same || request.used & bit(a) == 0 {
+                    continue;
+                }
+                let mut weights = [f32::MIN; 2];
+                for hypothesis in hypotheses.iter_mut() {
+                    let of = hypothesis.of(slot);
+                    let [of_one, of_other] = &mut weights;
+                    if of == a {
+                        *of_one = of_one.max(hypothesis.weight);
+                    } else if of == b {
+                        *of_other = of_other.max(hypothesis.weight);
+                        hypothesis.set(slot, a);
+                    }
+                }
+                let [of_one, of_other] = weights;
+                // One of both is remembered, by their weights.
+                *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let share = 1.0 / (1.0 + exp(of_one - of_other));
+                if (*random >> 8) as f32 / (1_u32 << 24) as f32 <= share
+                    && let Some(track) = request.track(a)
+                {
+                    track.node = other.node;
+                }
+                request.used &= !bit(b);
+            }
+        }
+        if request.used != all {
+            self.merge();
+        }
+    }
+
+    /// Makes one of hypotheses that differ no more.
+    fn merge(&mut self) {
+        let mut kept = core::mem::take(&mut self.next);
+        kept.clear();
+        for it in self.hypotheses.drain(..) {
+            match kept.iter_mut().find(|other| other.signature == it.signature) {
+                Some(other) => other.weight = added(other.weight, it.weight),
+                None => kept.push(it),
+            }
+        }
+        self.next = core::mem::replace(&mut self.hypotheses, kept);
+        self.sweep();
+    }
+
+    /// The response of a request is over, if it is known. Whether connections tell whose a call is
+    /// after that, too.
+    #[inline(never)]
+    pub(super) fn responded(
+        &mut self,
+        now: u64,
+        stream: u32,
+        has_owners: bool,
+        states: &mut States,
+    ) {
+        let Some(slot) = self.live.iter().copied().find(|slot| {
+            let request = self.requests.get(usize::from(*slot));
+            request.is_some_and(|it| it.stream == stream && !it.has_responded)
+        }) else {
+            return;
+        };
+        let Some(request) = self.requests.get_mut(usize::from(slot)) else { return };
+        request.look(now, Kind::RESPONSE, states);
+        (request.has_responded, request.time) = (true, now);
+        for number in bits(request.used) {
+            let Some(request) = self.requests.get_mut(usize::from(slot)) else { break };
+            let Some(track) = request.track(number) else { break };
+            track.past = track.past.responded();
+            if !has_owners {
+                track.port = 0;
+            }
+            let more = track.lasting + track.rate;
+            request.step(number, now, Some(Kind::RESPONSE), states);
+            self.weigh(slot, number, more);
+        }
+        let best = best_of(&self.hypotheses);
+        self.hypotheses.retain(|it| it.weight > best - FAR);
+        self.sweep();
+        self.join(slot);
+        self.expect(slot, states);
+    }
+
+    /// For how long something is to be expected of one that has responded.
+    fn expect(&mut self, slot: u8, states: &mut States) {
+        let mut likely = 0;
+        for hypothesis in self.hypotheses.iter().filter(|it| it.weight > LIKELY) {
+            likely |= bit(hypothesis.of(slot));
+        }
+        let Some(request) = self.requests.get_mut(usize::from(slot)) else { return };
+        request.horizon = 0.0;
+        for track in bits(likely) {
+            let Some(track) = request.tracks.get(usize::from(track)) else { continue };
+            let horizon = match states.of(track.state) {
+                Some(known) if known.observations > 30.0 => known.horizon().clamp(LEAST, MOST),
+                _ => UNKNOWN,
+            };
+            request.horizon = request.horizon.max(horizon);
+        }
+    }
+
+    /// Lets go of requests from which nothing is to be expected any more.
+    pub(super) fn forget(&mut self, now: u64, max_age: f32, states: &mut States) {
+        let mut place = 0;
+        while let Some(slot) = self.live.get(place).copied() {
+            let is_over = |it: &Request| {
+                us(it.time, now) > if it.has_responded { it.horizon } else { max_age }
+            };
+            let mut is_old = self.requests.get(usize::from(slot)).is_none_or(is_over);
+            if is_old {
+                // It may have done something meanwhile.
+                self.expect(slot, states);
+                is_old = self.requests.get(usize::from(slot)).is_none_or(is_over);
+            }
+            if is_old {
+                self.finish(slot, now, states);
+            } else {
+                place += 1;
+            }
+        }
+    }
+
+    /// Lets go of the one that has responded first, if there is no room for one more: for how long that had
+    /// been over.
+    pub(super) fn make_room(&mut self, now: u64, states: &mut States) -> Option<f32> {
+        if self.live.len() < REQUESTS {
+            return None;
+        }
+        let time =
+            |slot: &u8| self.requests.get(usize::from(*slot)).map(|it| (it.has_responded, it.time));
+        let old = self.live.iter().copied().filter(|it| time(it).is_some_and(|(has, _)| has));
+        let slot = old.min_by_key(time)?;
+        let (_, time) = time(&slot)?;
+        self.finish(slot, now, states);
+        Some(us(time, now))
+    }
+
+    /// A request is over: what it has done is learnt.
+    fn finish(&mut self, slot: u8, now: u64, states: &mut States) {
+        let Some(request) = self.requests.get_mut(usize::from(slot)) else { return };
+        request.look(now, Kind::RESPONSE, states);
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.weight += request.track(hypothesis.of(slot)).map_or(0.0, |it| it.lasting);
+        }
+        request.tracks.iter_mut().for_each(|track| track.weight = 0.0);
+        let best = best_of(&self.hypotheses);
+        let mut total = 0.0;
+        for hypothesis in &self.hypotheses {
+            let share = exp(hypothesis.weight - best);
+            total += share;
+            if let Some(track) = request.track(hypothesis.of(slot)) {
+                track.weight += share;
+            }
+        }
+        let Request { route, used, tracks, nodes, .. } = request;
+        for track in bits(*used) {
+            let Some(track) = tracks.get(usize::from(track)) else { continue };
+            let weight = track.weight / total;
+            if let Some(node) = nodes.get_mut(usize::from(track.node)) {
+                node.weight += weight;
+            }
+            states.learn(*route, track.past, us(track.time, now), None, weight);
+        }
+        while let Some(node) = nodes.pop() {
+            if let Some(before) = nodes.get_mut(usize::from(node.before)) {
+                before.weight += node.weight;
+                let time = us(before.time, node.time);
+                states.learn(*route, before.past, time, node.kind, node.weight);
+            }
+        }
+        request.is_taken = false;
+        self.live.retain(|it| *it != slot);
+        for hypothesis in &mut self.hypotheses {
+            hypothesis.set(slot, NONE);
+        }
+        self.merge();
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.hypotheses.len(), self.live.len(), self.requests.len()]
+    }
+}

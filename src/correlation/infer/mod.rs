@@ -1,0 +1,169 @@
+//! Which request a call belongs to, by how long requests take from one thing that they do to the next.
+//!
+//! What a request does next is told by what it has done so far and how long ago. Several hypotheses of who
+//! made which call are kept, and a call's parent is said where nearly all of them agree. At most 2 MB for
+//! a worker.
+
+mod beam;
+mod intensity;
+mod maths;
+mod ports;
+mod states;
+#[cfg(test)]
+mod tests;
+
+use super::origin::Context;
+use beam::{Beam, Call};
+use maths::{ln, us};
+use ports::Ports;
+use states::{MOST_HOSTS, States};
+
+/// The most requests in flight; with more nothing is said.
+pub(super) const IN_FLIGHT: usize = 24;
+/// The most routes that are told apart.
+const ROUTES: usize = 32;
+/// The share of calls that are at least taken to belong to nobody who is known.
+const UNEXPLAINED: f32 = 0.003;
+/// For how many microseconds nothing is sure after a request had to be let go of early.
+const EVICTED: f32 = 100e3;
+/// What is left of doubt after another call.
+const DOUBT: f32 = 0.6;
+
+#[derive(Debug)]
+struct Host {
+    digest: u64,
+    stray: f32,
+    calls: f32,
+}
+
+/// A call under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    host: u8,
+    port: u16,
+}
+
+/// What is known of one application, and what is in flight. Times are microseconds of a clock that is
+/// not set.
+#[derive(Debug)]
+pub struct Infer {
+    states: States,
+    hosts: Vec<Host>,
+    routes: Vec<u64>,
+    /// Seconds in which it was watched, and since when.
+    watched: f32,
+    since: u64,
+    ports: Ports,
+    beam: Beam,
+    /// Until when something is missing.
+    missing: u64,
+    /// The share of hypotheses that was given up lately.
+    doubt: f32,
+}
+
+impl Infer {
+    pub fn new() -> Self {
+        Self {
+            states: States::new(),
+            hosts: Vec::new(),
+            routes: Vec::new(),
+            watched: 0.0,
+            since: 0,
+            ports: Ports::NONE,
+            beam: Beam::new(),
+            missing: 0,
+            doubt: 0.0,
+        }
+    }
+
+    fn watch(&mut self, now: u64, max_age: f32) {
+        if self.since != 0 {
+            self.watched += us(self.since, now) / 1e6;
+        }
+        self.since = now;
+        self.beam.forget(now, max_age, &mut self.states);
+    }
+
+    /// A request comes by this route, which may last so many microseconds; whether there was room.
+    #[inline(never)]
+    pub fn arrived(
+        &mut self,
+        now: u64,
+        max_age: f32,
+        stream: u32,
+        route: u64,
+        context: Context,
+    ) -> bool {
+        self.watch(now, max_age);
+        let route = self.routes.iter().position(|it| *it == route).unwrap_or_else(|| {
+            if self.routes.len() < ROUTES {
+                self.routes.push(route);
+                self.routes.len() - 1
+            } else {
+                ROUTES
+            }
+        });
+        if self.beam.in_flight() >= IN_FLIGHT {
+            return false;
+        }
+        if self.beam.make_room(now, &mut self.states).is_some_and(|ago| ago < EVICTED) {
+            self.missing = now.saturating_add(EVICTED as u64);
+        }
+        self.beam.arrived(now, stream, route as u8, context, &self.states)
+    }
+
+    #[inline(never)]
+    fn host(&mut self, digest: u64) -> Option<usize> {
+        let place = self.hosts.iter().position(|it| it.digest == digest);
+        place.or_else(|| {
+            (self.hosts.len() < MOST_HOSTS).then(|| {
+                self.hosts.push(Host { digest, stray: 0.0, calls: 0.0 });
+                self.states.hosts = self.hosts.len();
+                self.hosts.len() - 1
+            })
+        })
+    }
+
+    /// A call to a host begins while so many requests are in flight, which `known` is the cause of if
+    /// that is known: what its end needs, and the most likely request with its probability.
+    #[expect(clippy::too_many_arguments, reason = "an event is what it is")]
+    #[inline(never)]
+    pub fn call(
+        &mut self,
+        now: u64,
+        max_age: f32,
+        stream: u32,
+        host: u64,
+        port: u16,
+        in_flight: usize,
+        known: Option<&Context>,
+    ) -> Option<(Watched, Option<(Context, f32)>)> {
+        self.watch(now, max_age);
+        let place = self.host(host)?;
+        let ports = self.ports.call(port, now, self.beam.in_flight());
+        let Self { hosts, watched, beam, states, .. } = self;
+        let host = hosts.get_mut(place)?;
+        let often = (host.stray + 0.3).max(UNEXPLAINED * host.calls);
+        let stray = ln(often / (*watched + 1.0) / 1e6);
+        let watched = Watched { host: place as u8, port };
+        let call = Call { stream, host: place as u8, stray, ports: &ports, known };
+        let belief = beam.call(now, &call, &mut self.ports, states)?;
+        host.stray += belief.nobody;
+        host.calls += 1.0;
+        self.doubt = (self.doubt * DOUBT).max(belief.lost);
+        let is_complete = beam.in_flight() >= in_flight && now >= self.missing;
+        let best = belief.best.filter(|_| is_complete);
+        Some((watched, best.map(|(context, share)| (context, share * (1.0 - self.doubt)))))
+    }
+
+    /// A call has been answered.
+    pub fn answered(&mut self, now: u64, stream: u32, call: Watched) {
+        self.ports.answered(call.port, now);
+        self.beam.answered(now, stream, call.host, &mut self.states);
+    }
+
+    /// The response of a request is over.
+    pub fn responded(&mut self, now: u64, stream: u32) {
+        self.beam.responded(now, stream, self.ports.have_owners(), &mut self.states);
+    }
+}

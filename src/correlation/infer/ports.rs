@@ -1,0 +1,185 @@
+//! By which connections an application makes its calls: threads keep theirs, pools hand them out to anybody.
+
+use super::maths::{exp, ln};
+
+/// The most connections that are remembered.
+const MOST_PORTS: usize = 64;
+/// For how many microseconds one that is not used is taken for one that is still there.
+const IDLE: u64 = 5_000_000;
+/// What counts are halved at.
+const MOST_ORDERS: f32 = 500.0;
+const MOST_OWNERS: f32 = 1000.0;
+
+/// Whose connection it is: the request's own, another's, one that is free, or a new one; for a request's
+/// first call, the same for later ones, and that it belongs to nobody.
+const CLASSES: usize = 9;
+const OTHERS: usize = 1;
+const FREE: usize = 2;
+const NEW: usize = 3;
+const LATER: usize = 4;
+pub(super) const NOBODY: usize = 8;
+
+#[derive(Clone, Copy, Debug)]
+struct Port {
+    port: u16,
+    time: u64,
+    is_busy: bool,
+}
+
+/// What is known of connections.
+#[derive(Debug)]
+pub(super) struct Ports {
+    known: Vec<Port>,
+    /// How often which.
+    counts: [f32; NOBODY],
+    /// How often it is the one that was used last, the one that was not for longest, another, a new one.
+    order: [f32; 4],
+    /// How much better calls are foretold by whose connection it is than by the order of use, as a logarithm.
+    affinity: f32,
+}
+
+/// What a call's connection says of whose it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Evidence {
+    /// Zero where it is not known.
+    pub(super) port: u16,
+    is_new: bool,
+    has_choice: bool,
+    /// The logarithm of how likely it is taken.
+    likely: [f32; CLASSES],
+    /// How likely by whose it is alone, and by the order of use alone.
+    of_owner: [f32; CLASSES],
+    of_order: f32,
+}
+
+impl Evidence {
+    /// For a request that had made its latest call by `own`; `is_others` if another has this port.
+    pub(super) fn class(&self, own: u16, is_others: bool) -> usize {
+        let whose = if self.is_new {
+            NEW
+        } else if own == self.port {
+            0
+        } else if is_others {
+            OTHERS
+        } else {
+            FREE
+        };
+        if own == 0 { whose } else { whose + LATER }
+    }
+
+    pub(super) fn likely(&self, class: usize) -> f32 {
+        self.likely.get(class).copied().unwrap_or(0.0)
+    }
+
+    /// How likely it is by whose it is, as against what it is taken for.
+    pub(super) fn of_owner(&self, class: usize) -> f32 {
+        self.of_owner.get(class).copied().unwrap_or(0.0)
+    }
+}
+
+impl Ports {
+    pub(super) const NONE: Self = Self {
+        known: Vec::new(),
+        counts: [0.0, 1.0, 2.0, 1.0, 1.5, 1.0, 1.5, 1.0],
+        order: [1.0; 4],
+        affinity: -1.0,
+    };
+
+    /// A call is made by a port while so many requests are in flight.
+    pub(super) fn call(&mut self, port: u16, now: u64, in_flight: usize) -> Evidence {
+        if port == 0 {
+            return Evidence::default();
+        }
+        let mut idle: usize = 0;
+        let (mut latest, mut earliest) = ((0, 0), (u64::MAX, 0));
+        for it in self.known.iter().filter(|it| !it.is_busy && it.time + IDLE > now) {
+            idle += 1;
+            latest = latest.max((it.time, it.port));
+            earliest = earliest.min((it.time, it.port));
+        }
+        let is_new = self.uses(port, now);
+        let order = match port {
+            _ if is_new => 3,
+            _ if port == latest.1 => 0,
+            _ if port == earliest.1 => 1,
+            _ => 2,
+        };
+        let among = if order == 2 { idle.saturating_sub(2).max(1) as f32 } else { 1.0 };
+        let all: f32 = self.order.iter().sum();
+        let of_order = self.order.get(order).copied().unwrap_or(1.0) / all / among;
+        let share = 1.0 / (1.0 + exp(-self.affinity));
+        let mut evidence =
+            Evidence { port, is_new, has_choice: idle >= 2, of_order, ..Evidence::default() };
+        let others = in_flight.saturating_sub(1).clamp(1, idle.max(1)) as f32;
+        let numbers = [1.0, others, idle.saturating_sub(in_flight).max(1) as f32, 1.0];
+        let (first, later) = self.counts.split_at(LATER);
+        let totals = [first.iter().sum::<f32>(), later.iter().sum()];
+        let each = totals.iter().flat_map(|total| numbers.map(|number| number * total));
+        let each = each.zip(self.counts).map(|(among, count)| count.max(0.05) / among);
+        let each = each.chain([1.0 / (idle + 1) as f32]);
+        let Evidence { likely, of_owner, .. } = &mut evidence;
+        for ((likely, of_owner), each) in likely.iter_mut().zip(of_owner).zip(each) {
+            *of_owner = each;
+            *likely = ln(each * share + of_order * (1.0 - share));
+        }
+        if evidence.has_choice {
+            count(&mut self.order, order, 1.0, MOST_ORDERS);
+        }
+        evidence
+    }
+
+    /// A call by this port begins; whether it is a new one.
+    fn uses(&mut self, port: u16, time: u64) -> bool {
+        let it = Port { port, time, is_busy: true };
+        if let Some(known) = self.known.iter_mut().find(|known| known.port == port) {
+            *known = it;
+            return false;
+        }
+        if self.known.len() < MOST_PORTS {
+            self.known.push(it);
+        } else if let Some(oldest) = self.known.iter_mut().min_by_key(|known| known.time) {
+            *oldest = it;
+        }
+        true
+    }
+
+    /// How likely a call was by whose connection it is, on the whole and as it was taken.
+    pub(super) fn foretold(&mut self, evidence: &Evidence, of_owner: f32) {
+        if evidence.has_choice {
+            let better = ln(of_owner / evidence.of_order);
+            self.affinity = (self.affinity * 0.995 + better).clamp(-7.0, 7.0);
+        }
+    }
+
+    /// Whether whose connection it is says more than the order of use.
+    pub(super) fn have_owners(&self) -> bool {
+        self.affinity > 0.0
+    }
+
+    pub(super) fn answered(&mut self, port: u16, now: u64) {
+        if let Some(known) = self.known.iter_mut().find(|it| it.port == port) {
+            (known.is_busy, known.time) = (false, now);
+        }
+    }
+
+    pub(super) fn learn(&mut self, evidence: &Evidence, class: usize, weight: f32) {
+        if !evidence.has_choice {
+            return;
+        }
+        let (first, later) = self.counts.split_at_mut(LATER);
+        match class.checked_sub(LATER) {
+            None => count(first, class, weight, MOST_OWNERS),
+            Some(class) => count(later, class, weight, MOST_OWNERS),
+        }
+    }
+}
+
+/// Counts one of several, of which all are halved where there are too many.
+fn count(counts: &mut [f32], place: usize, weight: f32, most: f32) {
+    if let Some(count) = counts.get_mut(place) {
+        *count += weight;
+    }
+    if counts.iter().sum::<f32>() > most {
+        counts.iter_mut().for_each(|it| *it *= 0.5);
+    }
+}

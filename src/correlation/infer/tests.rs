@@ -1,0 +1,270 @@
+use super::beam::REQUESTS;
+use super::states::MOST_STATES;
+use super::*;
+use crate::trace::{Decision, SpanId, TraceFlags, TraceId};
+use rand_core::{RngCore, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const AGE: f32 = 60e6;
+const THRESHOLD: f32 = 0.98;
+
+fn context(stream: u32) -> Context {
+    Context {
+        trace_id: TraceId::new(7).unwrap(),
+        span_id: SpanId::new(stream.into()).unwrap(),
+        decision: Decision::Sample,
+        threshold: None,
+        flags: TraceFlags { random: true },
+    }
+}
+
+/// What happens to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Arrives { route: u64 },
+    Calls { cause: u32, host: u64, port: u16 },
+    IsAnswered,
+    Ends,
+}
+
+/// Events of streams, in microseconds.
+#[derive(Default)]
+struct Load(Vec<(u64, u32, What)>);
+
+#[derive(Debug, Default)]
+struct Outcome {
+    calls: u32,
+    right: u32,
+    wrong: u32,
+}
+
+impl Load {
+    fn add(&mut self, time: u64, stream: u32, what: What) {
+        self.0.push((time, stream, what));
+    }
+
+    /// What is said of the calls that begin from `since` on.
+    fn run(mut self, since: u64) -> Outcome {
+        self.0.sort_unstable();
+        let mut infer = Infer::new();
+        let mut outcome = Outcome::default();
+        let mut watched = std::collections::HashMap::new();
+        let mut in_flight = 0;
+        for (time, stream, what) in self.0 {
+            match what {
+                What::Arrives { route } => {
+                    in_flight += 1;
+                    infer.arrived(time, AGE, stream, route, context(stream));
+                }
+                What::Ends => {
+                    in_flight -= 1;
+                    infer.responded(time, stream);
+                }
+                What::IsAnswered => {
+                    if let Some(call) = watched.remove(&stream) {
+                        infer.answered(time, stream, call);
+                    }
+                }
+                What::Calls { cause, host, port } => {
+                    let found = infer.call(time, AGE, stream, host, port, in_flight, None);
+                    let Some((call, found)) = found else { continue };
+                    watched.insert(stream, call);
+                    if time >= since {
+                        outcome.calls += 1;
+                        match found.filter(|(_, share)| *share >= THRESHOLD) {
+                            Some((it, _)) if it == context(cause) => outcome.right += 1,
+                            Some(_) => outcome.wrong += 1,
+                            None => {}
+                        }
+                    }
+                }
+            }
+        }
+        outcome
+    }
+}
+
+struct Random(Xoshiro256PlusPlus);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(Xoshiro256PlusPlus::seed_from_u64(seed))
+    }
+
+    fn below(&mut self, most: u64) -> u64 {
+        self.0.next_u64() % most
+    }
+
+    /// As moments that know nothing of each other are apart.
+    fn pause(&mut self, mean: f64) -> u64 {
+        let share = (self.0.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        (-(1.0 - share).ln() * mean) as u64
+    }
+}
+
+/// Requests of a service that thinks for `think` microseconds and a spread, calls, and answers at once.
+fn chain(seed: u64, requests: u32, mean: f64, think: u64, spread: u64) -> Load {
+    let mut random = Random::new(seed);
+    let mut load = Load::default();
+    let mut now = 1_000_000;
+    for number in 0..requests {
+        now += 1 + random.pause(mean);
+        let (request, call) = (number * 2 + 1, number * 2 + 2);
+        load.add(now, request, What::Arrives { route: 1 });
+        let begun = now + think + random.below(spread.max(1));
+        load.add(begun, call, What::Calls { cause: request, host: 1, port: 0 });
+        let answered = begun + 5_000 + random.below(3_000);
+        load.add(answered, call, What::IsAnswered);
+        load.add(answered + 300, request, What::Ends);
+    }
+    load
+}
+
+#[test]
+fn a_service_that_takes_the_same_time_for_each_request_gets_parents_with_several_in_flight() {
+    // Some three in flight.
+    let outcome = chain(1, 4_000, 5_000.0, 8_000, 400).run(10_000_000);
+    assert!(outcome.right * 10 > outcome.calls * 6, "{outcome:?}");
+    assert!(outcome.wrong * 200 < outcome.calls, "{outcome:?}");
+}
+
+#[test]
+fn calls_that_cannot_be_told_apart_get_no_parent() {
+    // Both requests of a pair come and call at the same moment.
+    let mut load = Load::default();
+    for pair in 0..2_000_u32 {
+        let begin = 1_000_000 + u64::from(pair) * 30_000;
+        for number in [0, 1] {
+            let (request, call) = (pair * 4 + number * 2 + 1, pair * 4 + number * 2 + 2);
+            load.add(begin, request, What::Arrives { route: 1 });
+            load.add(begin + 4_000, call, What::Calls { cause: request, host: 1, port: 0 });
+            load.add(begin + 9_000, call, What::IsAnswered);
+            load.add(begin + 10_000, request, What::Ends);
+        }
+    }
+    let outcome = load.run(0);
+    assert_eq!((outcome.calls, outcome.right, outcome.wrong), (4_000, 0, 0));
+}
+
+#[test]
+fn calls_of_nobody_get_no_parent() {
+    let mut load = chain(2, 3_000, 20_000.0, 8_000, 30_000);
+    let mut random = Random::new(3);
+    let mut now = 1_000_000;
+    for stream in 100_000..103_000 {
+        now += 1 + random.pause(20_000.0);
+        load.add(now, stream, What::Calls { cause: 1, host: 1, port: 0 });
+        load.add(now + 5_000, stream, What::IsAnswered);
+    }
+    let outcome = load.run(10_000_000);
+    assert!(outcome.wrong * 100 < outcome.calls, "{outcome:?}");
+}
+
+/// Services that think for a while or hardly, call one host or several after each other, at several loads.
+#[test]
+fn of_services_of_all_kinds_fewer_than_one_parent_in_a_hundred_is_wrong() {
+    let mut total = Outcome::default();
+    for seed in 0..24 {
+        let mut random = Random::new(seed);
+        let spread = [200, 5_000, 40_000][seed as usize % 3];
+        let mean = [40_000.0, 15_000.0, 6_000.0, 3_000.0][seed as usize % 4];
+        let mut load = Load::default();
+        let (mut now, mut stream) = (1_000_000, 0);
+        for _ in 0..800 {
+            now += 1 + random.pause(mean);
+            stream += 1;
+            let request = stream;
+            let mut time = now;
+            load.add(time, request, What::Arrives { route: random.below(2) });
+            for host in 0..=random.below(3) {
+                stream += 1;
+                time += 1_000 + random.below(spread);
+                let port = 40_000 + random.below(6) as u16;
+                load.add(time, stream, What::Calls { cause: request, host, port });
+                time += 2_000 + random.below(6_000);
+                load.add(time, stream, What::IsAnswered);
+            }
+            load.add(time + 200, request, What::Ends);
+        }
+        let outcome = load.run(3_000_000);
+        total.calls += outcome.calls;
+        total.right += outcome.right;
+        total.wrong += outcome.wrong;
+    }
+    assert!(total.wrong * 100 < total.calls, "{total:?}");
+    assert!(total.right * 10 > total.calls, "{total:?}");
+}
+
+#[test]
+fn what_a_call_is_known_to_belong_to_is_learnt() {
+    let mut infer = Infer::new();
+    for stream in [1, 2] {
+        assert!(infer.arrived(1_000, AGE, stream, 1, context(stream)));
+    }
+    let (_, found) = infer.call(2_000, AGE, 3, 1, 0, 2, Some(&context(2))).unwrap();
+    let (it, share) = found.unwrap();
+    assert!(it == context(2) && share > 0.99, "{share}");
+    assert!(infer.call(2_500, AGE, 4, 1, 0, 2, Some(&context(9))).is_none(), "nobody knows it");
+}
+
+#[test]
+fn nothing_is_said_where_more_is_in_flight_than_is_known() {
+    let mut infer = Infer::new();
+    for stream in 1..=IN_FLIGHT as u32 {
+        assert!(infer.arrived(1_000, AGE, stream, 1, context(stream)));
+    }
+    assert!(!infer.arrived(1_100, AGE, 99, 1, context(99)), "there is no room");
+    infer.responded(2_000, 1);
+    for (in_flight, expected) in [(IN_FLIGHT, false), (IN_FLIGHT - 1, true)] {
+        let (_, found) = infer.call(3_000, AGE, 200, 1, 0, in_flight, None).unwrap();
+        assert_eq!(found.is_some(), expected, "{in_flight}");
+    }
+}
+
+#[test]
+fn random_events_never_panic_and_what_is_kept_has_a_cap() {
+    for seed in 0..6 {
+        let mut random = Random::new(seed);
+        let mut infer = Infer::new();
+        let mut now = [0, 1_000_000, u64::MAX / 2000][seed as usize % 3];
+        let spread = [10, 1_000, 3_000_000][seed as usize % 3];
+        let mut watched = Vec::new();
+        for stream in 1..4_000_u32 {
+            now = match random.below(50) {
+                // A clock that goes back.
+                0 => now.saturating_sub(random.below(spread)),
+                _ => now + random.below(spread),
+            };
+            let other = 1 + random.below(stream.into()) as u32;
+            match random.below(5) {
+                0 => {
+                    infer.arrived(now, AGE, stream, random.below(100), context(stream));
+                }
+                1 | 2 => {
+                    let (host, port) = (random.below(30), random.below(200) as u16);
+                    let known = (random.below(9) == 0).then(|| context(other));
+                    let found = infer.call(now, AGE, stream, host, port, 1, known.as_ref());
+                    if let Some((call, found)) = found {
+                        watched.push((stream, call));
+                        assert!(found.is_none_or(|(_, share)| (0.0..=1.001).contains(&share)));
+                    }
+                }
+                3 if !watched.is_empty() => {
+                    let place = random.below(watched.len() as u64) as usize;
+                    let (stream, call) = watched.swap_remove(place);
+                    infer.answered(now, stream, call);
+                }
+                _ => {
+                    for request in other.saturating_sub(8)..other {
+                        infer.responded(now, request);
+                    }
+                }
+            }
+            let [hypotheses, live, requests] = infer.beam.sizes();
+            assert!((1..=24).contains(&hypotheses));
+            assert!(live <= REQUESTS && requests <= REQUESTS);
+            assert!(infer.states.len() <= MOST_STATES);
+        }
+        assert_eq!((infer.hosts.len(), infer.routes.len()), (MOST_HOSTS, ROUTES));
+    }
+}
