@@ -681,6 +681,7 @@ impl Beam {
 
     /// A request is over: what it has done is learnt.
     fn finish(&mut self, slot: u8, now: u64, states: &mut States) {
+        self.live.retain(|it| *it != slot);
         let Some(request) = self.requests.get_mut(usize::from(slot)) else { return };
         request.look(now, Kind::RESPONSE, states);
         for hypothesis in &mut self.hypotheses {
@@ -713,7 +714,6 @@ impl Beam {
             }
         }
         request.is_taken = false;
-        self.live.retain(|it| *it != slot);
         for hypothesis in &mut self.hypotheses {
             hypothesis.set(slot, NONE);
         }
