@@ -1,12 +1,14 @@
 //! Where spans go, and how.
 
 use std::fmt;
-use std::time::Duration;
+use std::time;
 
 use super::error::ConfigError;
 use super::field::Field;
-use super::header;
-use super::named::one_of;
+use super::keys::Kind::{self, Duration, Own, Visible};
+use super::keys::{self, Key, key};
+use super::named::{named, one_of};
+use super::{PluginConfig, header};
 
 /// The longest name of a cluster or authority, in bytes.
 pub(super) const MAX_NAME: usize = 256;
@@ -33,9 +35,8 @@ pub(super) const RESERVED: [&str; 8] = [
 ];
 
 /// Whether a lower-case name is one of [`RESERVED`].
-#[inline(never)]
 pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    header::is_one_of(name, &RESERVED)
 }
 
 /// Where spans go, and how.
@@ -54,7 +55,7 @@ pub struct Collector {
     /// More request headers, names lower-cased; a value may be a secret.
     pub headers: Vec<(String, String)>,
     /// How long the collector may take to answer, 1 ms to 5 min.
-    pub timeout: Duration,
+    pub timeout: time::Duration,
 }
 
 /// What the collector speaks, named as in OTEL_EXPORTER_OTLP_PROTOCOL.
@@ -105,7 +106,7 @@ impl Default for Collector {
             path: Protocol::Zipkin.default_path().to_owned(),
             authority: "zipkin".to_owned(),
             headers: Vec::new(),
-            timeout: Duration::from_secs(5),
+            timeout: time::Duration::from_secs(5),
         }
     }
 }
@@ -127,56 +128,76 @@ impl fmt::Debug for Collector {
 }
 
 /// The collector that an object describes; what it leaves out follows from protocol and cluster.
-pub(super) fn read(field: &Field<'_>) -> Result<Collector, ConfigError> {
-    let usual = Collector::default();
-    let mut collector = field.object()?;
-    let protocol = collector.take(&["protocol"], |field| one_of(field, &Protocol::NAMED))?;
-    let over_grpc = protocol == Some(Protocol::Grpc);
-    let compression =
-        collector.take(&["compression"], |field| match one_of(field, &Compression::NAMED)? {
-            Compression::Gzip if over_grpc => {
-                Err(field.instead(&format!("{} with protocol grpc", field.shown()), "none"))
-            }
-            supported => Ok(supported),
-        })?;
-    let cluster = collector.take(&["cluster"], |cluster| cluster.visible(1..=MAX_NAME))?;
-    let path = collector.take(&["path"], path)?;
-    let authority = collector.take(&["authority"], authority)?.flatten();
-    let headers = collector.take(&["headers"], headers)?;
-    let timeout = collector.take(&["timeout"], |timeout| {
-        timeout.duration(Duration::from_millis(1)..=Duration::from_mins(5), "1ms to 5m")
-    })?;
-    collector.finish()?;
-    let protocol = protocol.unwrap_or(usual.protocol);
-    let cluster = cluster.unwrap_or(usual.cluster);
-    Ok(Collector {
-        protocol,
-        compression: compression.unwrap_or(usual.compression),
-        path: path.unwrap_or_else(|| protocol.default_path().to_owned()),
-        authority: authority.unwrap_or_else(|| host(&cluster).to_owned()),
-        cluster,
-        headers: headers.unwrap_or_default(),
-        timeout: timeout.unwrap_or(usual.timeout),
-    })
+pub(super) fn read(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    called(config, field, &KEYS)?;
+    let Collector { protocol, path, .. } = &mut config.collector;
+    if path.is_empty() {
+        path.push_str(protocol.default_path());
+    }
+    Ok(())
 }
 
-/// A path, of a request of the module's own.
-pub(super) fn path(field: &Field<'_>) -> Result<String, ConfigError> {
-    let path = field.visible(1..=MAX_PATH)?;
-    match path.starts_with('/') {
-        true => Ok(path),
-        false => Err(field.is_not("a path that begins with /")),
+static KEYS: [Key; 7] = [
+    key(&["protocol"], one_of!(Protocol, collector.protocol)),
+    key(&["compression"], Own(compression)),
+    key(&["cluster"], CLUSTER),
+    key(&["path"], PATH),
+    key(&["authority"], AUTHORITY),
+    key(&["headers"], HEADERS),
+    key(&["timeout"], Duration(["1ms", "5m"], |config, most| config.collector.timeout = most)),
+];
+
+fn compression(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let Collector { protocol, compression, .. } = &mut config.collector;
+    *compression = named(field, &Compression::NAMED)?;
+    match (&protocol, &compression) {
+        (Protocol::Grpc, Compression::Gzip) => {
+            Err(field.instead(&format!("{} with protocol grpc", field.shown()), "none"))
+        }
+        _ => Ok(()),
     }
 }
 
-/// An authority, unless it is empty.
-pub(super) fn authority(field: &Field<'_>) -> Result<Option<String>, ConfigError> {
-    Ok(Some(field.visible(0..=MAX_NAME)?).filter(|authority| !authority.is_empty()))
+/// What is called, with these keys: the configuration's collector, of which path and authority are open.
+pub(super) fn called(
+    config: &mut PluginConfig,
+    field: &Field<'_>,
+    keys: &[Key],
+) -> Result<(), ConfigError> {
+    config.collector.path.clear();
+    config.collector.authority.clear();
+    keys::read(config, field, keys)?;
+    let Collector { cluster, authority, .. } = &mut config.collector;
+    if authority.is_empty() {
+        authority.push_str(host(cluster));
+    }
+    Ok(())
 }
+
+/// The cluster that is called.
+pub(super) const CLUSTER: Kind =
+    Visible(1..=MAX_NAME, |config, cluster| config.collector.cluster = cluster);
+
+/// The path of a request of the module's own.
+pub(super) const PATH: Kind = Own(|config, field| {
+    let path = field.visible(1..=MAX_PATH)?;
+    if !path.starts_with('/') {
+        return Err(field.is_not("a path that begins with /"));
+    }
+    config.collector.path = path;
+    Ok(())
+});
+
+/// Its authority; an empty one is none.
+pub(super) const AUTHORITY: Kind =
+    Visible(0..=MAX_NAME, |config, authority| config.collector.authority = authority);
+
+/// More headers of it.
+pub(super) const HEADERS: Kind = Own(headers);
 
 /// The host in a cluster name of Istio's, `outbound|9411|v1|zipkin.obs.svc.cluster.local`, else the
 /// whole name. Collectors refuse the whole name as `:authority` over HTTP/2.
-pub(super) fn host(cluster: &str) -> &str {
+fn host(cluster: &str) -> &str {
     let mut parts = cluster.splitn(4, '|');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("outbound"), Some(_), Some(_), Some(host)) if !host.is_empty() => host,
@@ -185,8 +206,8 @@ pub(super) fn host(cluster: &str) -> &str {
 }
 
 /// An object of header values by name. No message shows a value: it may be a secret.
-pub(super) fn headers(field: &Field<'_>) -> Result<Vec<(String, String)>, ConfigError> {
-    let mut headers: Vec<(String, String)> = Vec::new();
+fn headers(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let headers = &mut config.collector.headers;
     let field = field.secret();
     for (key, value) in field.entries(MAX_HEADERS)? {
         let header = header(&field, key, &value)?;
@@ -196,7 +217,7 @@ pub(super) fn headers(field: &Field<'_>) -> Result<Vec<(String, String)>, Config
         }
         headers.push(header);
     }
-    Ok(headers)
+    Ok(())
 }
 
 fn header(

@@ -1,11 +1,13 @@
 //! How requests that leave are linked to those that came in.
 
-use std::time::Duration;
+use std::time;
 
 use super::error::ConfigError;
 use super::field::Field;
-use super::header;
-use super::named::one_of;
+use super::keys::Kind::{Duration, Integer, Number, Own};
+use super::keys::{Key, key};
+use super::named::named;
+use super::{PluginConfig, header};
 
 /// The most headers of the operator's choice.
 pub const MAX_CORRELATION_HEADERS: usize = 4;
@@ -27,7 +29,7 @@ pub struct Correlation {
     /// The most requests in flight that each worker keeps, 1 to 65536.
     pub max_in_flight: usize,
     /// After how long a request is taken for one that never ends, 1 s to 1 h.
-    pub max_age: Duration,
+    pub max_age: time::Duration,
 }
 
 /// What counts as evidence that a request which came in caused one that leaves.
@@ -58,48 +60,42 @@ impl Default for Correlation {
             parent_threshold: 0.98,
             link_threshold: 0.9,
             max_in_flight: 1024,
-            max_age: Duration::from_mins(1),
+            max_age: time::Duration::from_mins(1),
         }
     }
 }
 
 /// What an object says of it.
-pub(super) fn read(settings: &mut Correlation, field: &Field<'_>) -> Result<(), ConfigError> {
-    let mut object = field.object()?;
-    if let Some(field) = object.given(&["mode"])? {
-        // YAML 1.1, which Kubernetes reads, takes `off` without quotes for this.
-        settings.mode = match field.boolean() {
-            Ok(false) => CorrelationMode::Off,
-            _ => one_of(&field, &CorrelationMode::NAMED)?,
-        };
-    }
-    if let Some(field) = object.given(&["headers"])? {
-        settings.headers = headers(&field)?;
-    }
-    if let Some(field) = object.given(&["parentThreshold"])? {
-        settings.parent_threshold = confidence(&field)?;
-    }
-    if let Some(field) = object.given(&["linkThreshold"])? {
-        settings.link_threshold = confidence(&field)?;
-    }
-    if let Some(field) = object.given(&["maxInFlight"])? {
-        settings.max_in_flight = field.integer(1..=MAX_IN_FLIGHT)?;
-    }
-    if let Some(field) = object.given(&["maxAge"])? {
-        let range = Duration::from_secs(1)..=Duration::from_hours(1);
-        settings.max_age = field.duration(range, "1s to 60m")?;
-    }
-    object.finish()
+pub(super) static KEYS: [Key; 6] = [
+    key(&["mode"], Own(mode)),
+    key(&["headers"], Own(headers)),
+    // Below a half something else would be likelier.
+    key(
+        &["parentThreshold"],
+        Number(["0.5", "1"], |config, least| config.correlation.parent_threshold = least),
+    ),
+    key(
+        &["linkThreshold"],
+        Number(["0.5", "1"], |config, least| config.correlation.link_threshold = least),
+    ),
+    key(
+        &["maxInFlight"],
+        Integer(1..=MAX_IN_FLIGHT, |config, most| config.correlation.max_in_flight = most),
+    ),
+    key(&["maxAge"], Duration(["1s", "60m"], |config, most| config.correlation.max_age = most)),
+];
+
+fn mode(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    // YAML 1.1, which Kubernetes reads, takes `off` without quotes for this.
+    config.correlation.mode = match field.boolean() {
+        Ok(false) => CorrelationMode::Off,
+        _ => named(field, &CorrelationMode::NAMED)?,
+    };
+    Ok(())
 }
 
-/// Below a half something else would be likelier.
-fn confidence(field: &Field<'_>) -> Result<f64, ConfigError> {
-    let number = field.number().filter(|number| (0.5..=1.0).contains(number));
-    number.ok_or_else(|| field.is_not("a number from 0.5 to 1"))
-}
-
-fn headers(field: &Field<'_>) -> Result<Vec<String>, ConfigError> {
-    let mut headers = Vec::new();
+fn headers(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let headers = &mut config.correlation.headers;
     for item in field.items(0..=MAX_CORRELATION_HEADERS)? {
         let name = header::field_name(item.string()?)
             .ok_or_else(|| item.is_not("the name of a header"))?;
@@ -109,5 +105,5 @@ fn headers(field: &Field<'_>) -> Result<Vec<String>, ConfigError> {
         }
         headers.push(name);
     }
-    Ok(headers)
+    Ok(())
 }

@@ -4,9 +4,9 @@
 
 use super::error::ConfigError;
 use super::field::Field;
-use super::named::{Named, one_of};
+use super::named::named;
 use super::plugin::MAX_TAG_LENGTH;
-use super::{header, privacy};
+use super::{PluginConfig, header, privacy};
 
 /// The most tags that one configuration may ask for.
 pub(super) const MAX_TAGS: usize = 64;
@@ -178,13 +178,13 @@ pub(super) const METADATA: [(&str, &str); 4] = [
 const TEMPLATE: &str = "a path with one segment in braces, such as /users/{id}";
 
 /// An object of tags by name: `{"account": {"header": {"name": "x-account-id"}}}`. They are sorted.
-pub(super) fn list(field: &Field<'_>) -> Result<Vec<CustomTag>, ConfigError> {
-    let mut tags: Vec<CustomTag> = Vec::new();
+pub(super) fn list(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let tags = &mut config.custom_tags;
     for (name, tag) in field.entries(MAX_TAGS)? {
         let tag = read(name, &tag)?;
         tags.insert(tags.partition_point(|other| other.name < tag.name), tag);
     }
-    Ok(tags)
+    Ok(())
 }
 
 /// One tag: `{"literal": {"value": "prod"}}`, not `{"literal": "prod"}`.
@@ -203,9 +203,11 @@ pub(super) fn read(name: &str, field: &Field<'_>) -> Result<CustomTag, ConfigErr
         }
     }
     let allows_secrets = object.given(&["allowSensitive"])?.map(|yes| yes.boolean()).transpose()?;
-    let mode = choice(object.given(&["mode"])?, &TagMode::NAMED)?;
+    let mode = object.given(&["mode"])?;
+    let mode = mode.map(|mode| named(&mode, &TagMode::NAMED)).transpose()?.unwrap_or_default();
     // YAML 1.1, which Kubernetes reads, takes the key for a truth.
-    let on = choice(object.given(&["on", "true"])?, &TagOn::NAMED)?;
+    let on = object.given(&["on", "true"])?;
+    let on = on.map(|on| named(&on, &TagOn::NAMED)).transpose()?.unwrap_or_default();
     let max_length = object.given(&["maxLength"])?;
     object.finish()?;
     let max_length = max_length.map(|length| length.integer(1..=MAX_TAG_LENGTH)).transpose()?;
@@ -224,10 +226,6 @@ pub(super) fn read(name: &str, field: &Field<'_>) -> Result<CustomTag, ConfigErr
     Ok(CustomTag { name, source: source.source, key, default, mode, on, max_length })
 }
 
-fn choice<T: Copy + Default>(field: Option<Field<'_>>, named: &Named<T>) -> Result<T, ConfigError> {
-    field.map_or(Ok(T::default()), |field| one_of(&field, named))
-}
-
 /// What a source is asked for, and the default.
 fn read_source(
     source: &Source,
@@ -239,7 +237,7 @@ fn read_source(
         TagSource::ResponseHeader => "response\0headers\0",
         TagSource::ResponseTrailer => "response\0trailers\0",
         TagSource::Metadata => {
-            one_of(&object.needed(&["kind"], "one of dynamic, route, cluster, host")?, &METADATA)?
+            named(&object.needed(&["kind"], "one of dynamic, route, cluster, host")?, &METADATA)?
         }
         _ => "",
     };

@@ -4,25 +4,39 @@ use std::time::Duration;
 
 /// The duration that `text` writes: `1.5s` is one, `5`, `-1s` and `5 parsecs` are none.
 pub(super) fn parse(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..)? {
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "m" => Duration::from_mins(1),
+    let bytes = text.as_bytes();
+    let end = bytes.iter().position(u8::is_ascii_alphabetic)?;
+    let (digits, unit) = bytes.split_at_checked(end)?;
+    let unit: u64 = match unit {
+        b"ms" => 1_000_000,
+        b"s" => 1_000_000_000,
+        b"m" => 60_000_000_000,
         _ => return None,
     };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    if !plain(whole) || !plain(fraction) {
-        return None;
+    let mut nanoseconds: u64 = 0;
+    // Behind the point digit by digit, as far as there are nanoseconds.
+    let mut fraction = None;
+    let mut is_digit = false;
+    for byte in digits {
+        let digit = u64::from(byte.wrapping_sub(b'0'));
+        match &mut fraction {
+            None if *byte == b'.' && is_digit => {
+                fraction = Some(unit);
+                is_digit = false;
+                continue;
+            }
+            _ if digit > 9 => return None,
+            None => {
+                nanoseconds = nanoseconds.checked_mul(10)?.checked_add(unit * digit)?;
+            }
+            Some(part) => {
+                *part /= 10;
+                nanoseconds = nanoseconds.checked_add(*part * digit)?;
+            }
+        }
+        is_digit = true;
     }
-    let whole = unit.checked_mul(whole.parse().ok()?)?;
-    // Digit by digit, as far as there are nanoseconds.
-    let mut part = unit;
-    fraction.bytes().try_fold(whole, |sum, digit| {
-        part /= 10;
-        sum.checked_add(part * u32::from(digit - b'0'))
-    })
+    is_digit.then_some(Duration::from_nanos(nanoseconds))
 }
 
 #[cfg(test)]

@@ -60,17 +60,43 @@ impl std::error::Error for ConfigError {}
 pub fn echo(text: &str) -> String {
     let mut line = String::new();
     for c in text.chars().take(MAX_ECHO + 1) {
-        match is_visible(c) {
-            true => line.push(c),
-            false => line.extend(c.escape_default()),
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            _ if is_visible(c) => line.push(c),
+            _ => push_code_point(&mut line, c),
         }
     }
-    let mut ends = line.char_indices().skip(MAX_ECHO - 1);
-    if let (Some((last, _)), Some(_)) = (ends.next(), ends.next()) {
-        line.truncate(last);
-        line.push('…');
+    let begins = |byte: u8| byte & 0xc0 != 0x80;
+    let mut count = 0;
+    let mut last = 0;
+    for (place, _) in line.bytes().enumerate().filter(|(_, byte)| begins(*byte)) {
+        count += 1;
+        match count {
+            MAX_ECHO => last = place,
+            ..MAX_ECHO => {}
+            _ => {
+                line.truncate(last);
+                line.push('…');
+                break;
+            }
+        }
     }
     line
+}
+
+/// `\u{2028}`.
+fn push_code_point(line: &mut String, c: char) {
+    line.push_str("\\u{");
+    let code_point = u32::from(c);
+    for place in (0..6).rev() {
+        let rest = code_point >> (4 * place);
+        if rest > 0 || place == 0 {
+            line.extend(char::from_digit(rest & 0xf, 16));
+        }
+    }
+    line.push('}');
 }
 
 /// A value as a message may repeat it: as JSON, one line, at most 64 characters. Texts inside
@@ -123,7 +149,7 @@ fn write_value(json: &mut String, value: &Value<'_>) {
         }
         Value::Null => json.push_str("null"),
         Value::Bool(yes) => json.push_str(if *yes { "true" } else { "false" }),
-        Value::Number((digits, _)) => json.push_str(digits),
+        Value::Number(digits) => json.push_str(digits),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, echo, echo_value};
 use super::json::{self, Value};
-use super::{duration, header};
+use super::{Percentage, duration, header};
 
 /// The path under which the whole configuration is spoken of.
 pub const WHOLE: &str = "configuration";
@@ -192,18 +192,24 @@ impl<'a> Field<'a> {
     /// A number; a string that holds one is none.
     pub(super) fn number(&self) -> Option<f64> {
         match self.value {
-            Value::Number((digits, _)) => Some(json::number(digits)),
+            Value::Number(digits) => Some(json::number(digits)),
             _ => None,
         }
     }
 
-    /// A number within `range`, which `kind` writes out.
-    pub(super) fn decimal(
-        &self,
-        range: &RangeInclusive<f64>,
-        kind: &str,
-    ) -> Result<f64, ConfigError> {
-        self.number().filter(|number| range.contains(number)).ok_or_else(|| self.is_not(kind))
+    /// A number within limits that are written as in JSON.
+    pub(super) fn decimal(&self, [least, most]: &[&str; 2]) -> Result<f64, ConfigError> {
+        match self.number() {
+            Some(number) if json::number(least) <= number && number <= json::number(most) => {
+                Ok(number)
+            }
+            _ => Err(self.is_not(&format!("a number from {least} to {most}"))),
+        }
+    }
+
+    /// A percentage.
+    pub(super) fn percent(&self) -> Result<Percentage, ConfigError> {
+        self.number().and_then(Percentage::new).ok_or_else(|| self.is_not(Percentage::KIND))
     }
 
     /// A whole number within `range`; `512.0` is one.
@@ -218,18 +224,27 @@ impl<'a> Field<'a> {
             })
     }
 
-    /// A duration within `range`, which `limits` writes out.
+    /// A duration within limits; messages say what it may be `besides`.
     pub(super) fn duration(
         &self,
-        range: RangeInclusive<Duration>,
-        limits: &str,
+        [least, most]: &[&str; 2],
+        besides: &str,
     ) -> Result<Duration, ConfigError> {
         let duration = duration::parse(self.string()?)
             .ok_or_else(|| self.is_not("a duration such as 250ms, 5s or 1m"))?;
-        match range.contains(&duration) {
+        let is_within = duration::parse(least).is_some_and(|least| least <= duration)
+            && duration::parse(most).is_some_and(|most| duration <= most);
+        match is_within {
             true => Ok(duration),
-            false => Err(self.is_not(&format!("a duration from {limits}"))),
+            false => Err(self.is_not(&format!("a duration from {least} to {most}{besides}"))),
         }
+    }
+
+    /// The place of the name that this is, among all that it may be.
+    pub(super) fn place(&self, names: &[&str]) -> Result<usize, ConfigError> {
+        let text = self.string()?;
+        let place = names.iter().position(|name| *name == text);
+        place.ok_or_else(|| self.is_not(&format!("one of {}", names.join(", "))))
     }
 
     /// The name of a request header, lower-cased.
@@ -253,26 +268,7 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// What `read` makes of the value under one of `names`, which mean the same; the first is shown to users.
-    pub(super) fn take<T>(
-        &mut self,
-        names: &'static [&'static str],
-        read: impl FnOnce(&Field<'_>) -> Result<T, ConfigError>,
-    ) -> Result<Option<T>, ConfigError> {
-        self.given(names)?.map(|field| read(&field)).transpose()
-    }
-
-    /// The same, where there has to be such a value: `wanted` says what it is.
-    pub(super) fn need<T>(
-        &mut self,
-        names: &'static [&'static str],
-        wanted: &str,
-        read: impl FnOnce(&Field<'_>) -> Result<T, ConfigError>,
-    ) -> Result<T, ConfigError> {
-        read(&self.needed(names, wanted)?)
-    }
-
-    /// The value under one of `names`, for those who have to know first what else is given.
+    /// The value under one of `names`, which mean the same; the first is shown to users.
     #[inline(never)]
     pub(super) fn given(
         &mut self,

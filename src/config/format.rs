@@ -1,8 +1,9 @@
 //! The wire formats of trace context, by their names in OTEL_PROPAGATORS.
 
+use super::PluginConfig;
 use super::error::ConfigError;
 use super::field::Field;
-use super::named::{names, one_of};
+use super::named::{named, names};
 
 /// A wire format of trace context in headers, named as in OTEL_PROPAGATORS.
 /// <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
@@ -34,26 +35,33 @@ impl Format {
     pub(super) const INJECTED: [Self; 2] = [Self::TraceContext, Self::B3Multi];
 }
 
-/// A list of formats by name, each once, perhaps empty: `["b3", "jaeger"]`, not `["b4"]`.
-pub(super) fn list(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
-    let mut formats = Vec::new();
+/// What is looked for, perhaps nothing: `["b3", "jaeger"]`, not `["b4"]`.
+pub(super) fn extract(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    list(&mut config.extract, field)
+}
+
+/// What is written, one format at least: without any, no service would see a trace.
+pub(super) fn inject(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    list(&mut config.inject, field)?;
+    match config.inject.is_empty() {
+        true => {
+            let allowed = format!("at least one of {}", names(&Format::NAMED).join(", "));
+            Err(field.instead(&field.shown(), &allowed))
+        }
+        false => Ok(()),
+    }
+}
+
+/// A list of formats by name, each once.
+#[inline(never)]
+fn list(formats: &mut Vec<Format>, field: &Field<'_>) -> Result<(), ConfigError> {
+    formats.clear();
     for item in field.items(0..=Format::ALL.len())? {
-        let format = one_of(&item, &Format::NAMED)?;
+        let format = named(&item, &Format::NAMED)?;
         if formats.contains(&format) {
             return Err(item.instead(&format!("{} given twice", item.shown()), "each format once"));
         }
         formats.push(format);
     }
-    Ok(formats)
-}
-
-/// The same with one format at least: without any, no service would see a trace.
-pub(super) fn list_of_some(field: &Field<'_>) -> Result<Vec<Format>, ConfigError> {
-    match list(field)? {
-        none if none.is_empty() => {
-            let allowed = format!("at least one of {}", names(&Format::NAMED));
-            Err(field.instead(&field.shown(), &allowed))
-        }
-        some => Ok(some),
-    }
+    Ok(())
 }

@@ -9,15 +9,27 @@ const MAX_NAME: usize = 256;
 /// The name of a header field, lower-cased: `X-Account-Id` is one, `x account` and `:path` are none.
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-tokens>
 pub(super) fn field_name(name: &str) -> Option<String> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    let valid = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(token);
-    valid.then(|| name.to_ascii_lowercase())
+    lower_case(name, &[])
 }
 
 /// The same, or one of the four pseudo headers that every request has.
 pub(super) fn request_header(name: &str) -> Option<String> {
-    let pseudo = || PSEUDO.into_iter().find(|pseudo| pseudo.eq_ignore_ascii_case(name));
-    field_name(name).or_else(|| pseudo().map(str::to_owned))
+    lower_case(name, &PSEUDO)
+}
+
+/// A token, or one of the other names.
+#[inline(never)]
+fn lower_case(name: &str, others: &[&str]) -> Option<String> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let valid = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(token);
+    let name = name.to_ascii_lowercase();
+    (valid || is_one_of(&name, others)).then_some(name)
+}
+
+/// Whether a name is one of these.
+#[inline(never)]
+pub(super) fn is_one_of(name: &str, names: &[&str]) -> bool {
+    names.contains(&name)
 }
 
 /// What the names of headers have in them whose values let somebody in.

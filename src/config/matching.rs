@@ -230,7 +230,7 @@ fn host(field: &Field<'_>) -> Result<Matcher, ConfigError> {
 
 fn direction(field: &Field<'_>) -> Result<Matcher, ConfigError> {
     let direction = field.string()?;
-    match DIRECTIONS.contains(&direction) {
+    match header::is_one_of(direction, &DIRECTIONS) {
         true => Ok(Matcher::Texts(Way::Exact, vec![direction.to_owned()])),
         false => Err(field.is_not("one of inbound, outbound")),
     }

@@ -13,6 +13,7 @@ mod field;
 mod format;
 mod header;
 mod json;
+mod keys;
 mod matching;
 mod mesh;
 #[cfg(not(target_arch = "wasm32"))]

@@ -11,34 +11,41 @@ pub fn name_of<T: PartialEq>(named: &Named<T>, value: &T) -> &'static str {
     named.iter().find(|(_, other)| other == value).map_or("", |(name, _)| name)
 }
 
-/// All names, as messages list them.
-pub(super) fn names<T>(named: &Named<T>) -> String {
-    let names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
-    names.join(", ")
+/// All names, for [`super::keys::Kind::OneOf`].
+pub(super) const fn names<T, const N: usize>(named: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut index = 0;
+    while index < N {
+        // When the module is built, where a place that is none would be found.
+        #[allow(clippy::indexing_slicing)]
+        {
+            names[index] = named[index].0;
+        }
+        index += 1;
+    }
+    names
 }
 
 /// The value that a field names.
-pub(super) fn one_of<T: Copy>(field: &Field<'_>, named: &Named<T>) -> Result<T, ConfigError> {
-    let place = place(field, &|index| named.get(index).map(|(name, _)| *name))?;
+pub(super) fn named<T: Copy, const N: usize>(
+    field: &Field<'_>,
+    named: &[(&'static str, T); N],
+) -> Result<T, ConfigError> {
+    let place = field.place(&names(named))?;
     named.get(place).map(|(_, value)| *value).ok_or_else(|| field.is_not("a name"))
 }
 
-/// The place of the name that a field gives. Once for all kinds of value, which is 400 bytes less for each.
-#[inline(never)]
-fn place(
-    field: &Field<'_>,
-    name: &dyn Fn(usize) -> Option<&'static str>,
-) -> Result<usize, ConfigError> {
-    let text = field.string()?;
-    let mut names = String::new();
-    let mut index = 0;
-    while let Some(name) = name(index) {
-        if name == text {
-            return Ok(index);
-        }
-        names.push_str(if index == 0 { "" } else { ", " });
-        names.push_str(name);
-        index += 1;
-    }
-    Err(field.is_not(&format!("one of {names}")))
+/// The kind of a value that is written by name: its type, and where in the configuration it goes.
+macro_rules! one_of {
+    ($type:ident, $($place:ident).+) => {
+        $crate::config::keys::Kind::OneOf(
+            &const { $crate::config::named::names(&$type::NAMED) },
+            |config, place| {
+                if let Some((_, value)) = $type::NAMED.get(place) {
+                    config.$($place).+ = (*value).into();
+                }
+            },
+        )
+    };
 }
+pub(super) use one_of;

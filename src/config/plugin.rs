@@ -1,13 +1,15 @@
 //! What the plugin's own configuration says.
 
-use std::time::Duration;
+use std::time;
 
 use super::error::ConfigError;
 use super::field::{Field, WHOLE};
+use super::keys::Kind::{Boolean, Duration, Integer, Object, Own, Secret, Text};
+use super::keys::{Key, key, read};
 use super::named::one_of;
 use super::{
-    AccessLog, BatchLimits, Collector, Correlation, CustomTag, ExportLimits, Format, Overflow,
-    Percentage, Privacy, QueueLimits, Response, Sampling, Template, Trust,
+    AccessLog, BatchLimits, ClientAddress, Collector, Correlation, CustomTag, ExportLimits, Format,
+    Overflow, Percentage, Privacy, QueueLimits, Response, Sampling, Template, Trust,
 };
 use super::{
     collector, correlation, custom_tag, format, json, privacy, response, sampling, span_name,
@@ -68,7 +70,7 @@ pub struct PluginConfig {
     pub(super) access_log: AccessLog,
     pub(super) response: Response,
     pub(super) events: bool,
-    pub(super) visible_after: Option<Duration>,
+    pub(super) visible_after: Option<time::Duration>,
     pub(super) span_name: Template,
     pub(super) operations: Vec<String>,
     pub(super) extract: Vec<Format>,
@@ -116,111 +118,83 @@ impl PluginConfig {
         if json.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
-        read(&Field::whole(&json::parse(WHOLE, json, MAX_BYTES)?))
+        let mut config = Self::default();
+        read(&mut config, &Field::whole(&json::parse(WHOLE, json, MAX_BYTES)?), &KEYS)?;
+        Ok(config)
     }
 }
 
-fn read(field: &Field<'_>) -> Result<PluginConfig, ConfigError> {
-    let mut config = PluginConfig::default();
-    let mut object = field.object()?;
-    config.service_name = object
-        .take(&["serviceName"], |name| name.text(0..=MAX_SERVICE_NAME))?
-        .filter(|name| !name.is_empty());
-    object.take(SAMPLING_KEYS, |field| sampling::read(&mut config, field))?;
-    if let Some(field) = object.given(&["trust"])? {
-        trust::read(&mut config.trust, &field)?;
-    }
-    config.custom_tags = object.take(CUSTOM_TAGS_KEYS, custom_tag::list)?.unwrap_or_default();
-    config.max_tag_length =
-        object.take(MAX_TAG_LENGTH_KEYS, |length| length.integer(1..=MAX_TAG_LENGTH))?;
-    if let Some(key) = object.given(&["hashKey"])? {
-        config.hash_key = Some(key.secret().text(MIN_KEY..=MAX_KEY)?);
-    }
-    if let Some(field) = object.given(&["resource"])? {
-        resource(&mut config.resource, &field)?;
-    }
-    privacy::read(&mut config.privacy, &mut object)?;
-    if let Some(field) = object.given(&["accessLog"])? {
-        config.access_log = one_of(&field, &AccessLog::NAMED)?;
-    }
-    object.take(&["response"], |field| response::read(&mut config.response, field))?;
-    if let Some(field) = object.given(&["events"])? {
-        config.events = field.boolean()?;
-    }
-    if let Some(field) = object.given(&["streams"])? {
-        streams::read(&mut config.visible_after, &field)?;
-    }
-    span_name::read(&mut config.span_name, &mut config.operations, &mut object)?;
-    object.take(&["propagation"], |field| propagation(&mut config, field))?;
-    if let Some(collector) = object.take(&["collector"], collector::read)? {
-        config.collector = collector;
-    }
-    object.take(&["queue"], |field| queue(&mut config.queue, field))?;
-    object.take(&["batch"], |field| batch(&mut config.batch, field))?;
-    object.take(&["export"], |field| export(&mut config.export, field))?;
-    if let Some(field) = object.given(&["correlation"])? {
-        correlation::read(&mut config.correlation, &field)?;
-    }
-    object.finish()?;
-    Ok(config)
-}
+/// The whole configuration.
+static KEYS: [Key; 23] = [
+    key(
+        &["serviceName"],
+        Text(0..=MAX_SERVICE_NAME, |config, name| {
+            config.service_name = Some(name).filter(|name| !name.is_empty());
+        }),
+    ),
+    key(SAMPLING_KEYS, Own(sampling::read)),
+    key(&["trust"], Object(&trust::KEYS)),
+    key(CUSTOM_TAGS_KEYS, Own(custom_tag::list)),
+    key(
+        MAX_TAG_LENGTH_KEYS,
+        Integer(1..=MAX_TAG_LENGTH, |config, bytes| config.max_tag_length = Some(bytes)),
+    ),
+    key(&["hashKey"], Secret(MIN_KEY..=MAX_KEY, |config, key| config.hash_key = Some(key))),
+    key(&["resource"], Own(resource)),
+    key(&["query"], Own(privacy::query)),
+    key(&["pathRedact"], privacy::PATH_REDACT),
+    key(&["maskPatterns"], privacy::MASK_PATTERNS),
+    key(&["clientAddress"], one_of!(ClientAddress, privacy.client_address)),
+    key(&["accessLog"], one_of!(AccessLog, access_log)),
+    key(&["response"], Object(&response::KEYS)),
+    key(&["events"], Boolean(|config, yes| config.events = yes)),
+    key(&["streams"], Object(&streams::KEYS)),
+    key(&["spanName"], Object(&span_name::KEYS)),
+    key(&["operations"], span_name::OPERATIONS),
+    key(&["propagation"], Object(&PROPAGATION)),
+    key(&["collector"], Own(collector::read)),
+    key(&["queue"], Object(&QUEUE)),
+    key(&["batch"], Object(&BATCH)),
+    key(&["export"], Object(&EXPORT)),
+    key(&["correlation"], Object(&correlation::KEYS)),
+];
+
+static PROPAGATION: [Key; 2] =
+    [key(&["extract"], Own(format::extract)), key(&["inject"], Own(format::inject))];
+
+static QUEUE: [Key; 3] = [
+    key(
+        &["maxSpans"],
+        Integer(1..=MAX_QUEUE_SPANS, |config, spans| config.queue.max_spans = spans),
+    ),
+    key(
+        &["maxBytes"],
+        Integer(MIN_QUEUE_BYTES..=MAX_QUEUE_BYTES, |config, bytes| config.queue.max_bytes = bytes),
+    ),
+    key(&["overflow"], one_of!(Overflow, queue.overflow)),
+];
+
+static BATCH: [Key; 2] = [
+    key(
+        &["maxSpans"],
+        Integer(1..=MAX_BATCH_SPANS, |config, spans| config.batch.max_spans = spans),
+    ),
+    key(&["interval"], Duration(["10ms", "5m"], |config, time| config.batch.interval = time)),
+];
+
+static EXPORT: [Key; 1] = [key(
+    &["maxInFlight"],
+    Integer(1..=MAX_IN_FLIGHT, |config, requests| config.export.max_in_flight = requests),
+)];
 
 /// Attributes by name, in the order that they are written in.
-#[inline(never)]
-fn resource(attributes: &mut Vec<(String, String)>, field: &Field<'_>) -> Result<(), ConfigError> {
+fn resource(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
     for (name, value) in field.entries(MAX_ATTRIBUTES)? {
         let text = value.text(1..=MAX_ATTRIBUTE)?;
         if !(1..=MAX_ATTRIBUTE_NAME).contains(&name.len()) {
             return Err(value.instead("a name of no length or too long", "1 to 128 bytes"));
         }
-        attributes.push((name.to_owned(), text));
+        config.resource.push((name.to_owned(), text));
     }
     Ok(())
-}
-
-fn propagation(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
-    let mut propagation = field.object()?;
-    if let Some(formats) = propagation.take(&["extract"], format::list)? {
-        config.extract = formats;
-    }
-    if let Some(formats) = propagation.take(&["inject"], format::list_of_some)? {
-        config.inject = formats;
-    }
-    propagation.finish()
-}
-
-fn queue(limits: &mut QueueLimits, field: &Field<'_>) -> Result<(), ConfigError> {
-    let mut queue = field.object()?;
-    if let Some(spans) = queue.take(&["maxSpans"], |spans| spans.integer(1..=MAX_QUEUE_SPANS))? {
-        limits.max_spans = spans;
-    }
-    if let Some(bytes) =
-        queue.take(&["maxBytes"], |bytes| bytes.integer(MIN_QUEUE_BYTES..=MAX_QUEUE_BYTES))?
-    {
-        limits.max_bytes = bytes;
-    }
-    if let Some(policy) = queue.take(&["overflow"], |policy| one_of(policy, &Overflow::NAMED))? {
-        limits.overflow = policy;
-    }
-    queue.finish()
-}
-
-fn batch(limits: &mut BatchLimits, field: &Field<'_>) -> Result<(), ConfigError> {
-    let mut batch = field.object()?;
-    if let Some(spans) = batch.take(&["maxSpans"], |spans| spans.integer(1..=MAX_BATCH_SPANS))? {
-        limits.max_spans = spans;
-    }
-    let range = Duration::from_millis(10)..=Duration::from_mins(5);
-    if let Some(interval) = batch.take(&["interval"], |time| time.duration(range, "10ms to 5m"))? {
-        limits.interval = interval;
-    }
-    batch.finish()
-}
-
-fn export(limits: &mut ExportLimits, field: &Field<'_>) -> Result<(), ConfigError> {
-    let mut export = field.object()?;
-    if let Some(requests) = export.take(&["maxInFlight"], |most| most.integer(1..=MAX_IN_FLIGHT))? {
-        limits.max_in_flight = requests;
-    }
-    export.finish()
 }

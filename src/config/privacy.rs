@@ -1,8 +1,10 @@
 //! What of a request may leave the process: queries, parts of paths, what looks like a person's, addresses.
 
+use super::PluginConfig;
 use super::error::ConfigError;
-use super::field::{Field, Object};
-use super::named::one_of;
+use super::field::Field;
+use super::keys::Kind::{self, List};
+use super::keys::{Key, needed, read};
 
 /// The most keys of a query that are kept, and the most patterns of paths.
 pub(super) const MAX_ITEMS: usize = 64;
@@ -65,43 +67,43 @@ impl Default for Privacy {
     }
 }
 
-/// Reads what the plugin configuration says of it.
-#[inline(never)]
-pub(super) fn read(privacy: &mut Privacy, object: &mut Object<'_>) -> Result<(), ConfigError> {
-    if let Some(field) = object.given(&["query"])? {
-        privacy.query = query(&field)?;
-    }
-    if let Some(field) = object.given(&["pathRedact"])? {
-        let kind = "a path such as /reset/{token} or a segment such as eyJ*";
-        privacy.path_redact = list(&field, is_path_pattern, kind)?;
-    }
-    if let Some(field) = object.given(&["maskPatterns"])? {
-        let names = list(&field, |name| matches!(name, "email" | "card"), "one of email, card")?;
-        privacy.mask_emails = names.iter().any(|name| name == "email");
-        privacy.mask_cards = names.iter().any(|name| name == "card");
-    }
-    if let Some(field) = object.given(&["clientAddress"])? {
-        privacy.client_address = one_of(&field, &ClientAddress::NAMED)?;
-    }
+/// `pathRedact`.
+pub(super) const PATH_REDACT: Kind = List(
+    is_path_pattern,
+    "a path such as /reset/{token} or a segment such as eyJ*",
+    |config, list| {
+        config.privacy.path_redact = list;
+    },
+);
+
+/// `maskPatterns`.
+pub(super) const MASK_PATTERNS: Kind = List(
+    |name| matches!(name, "email" | "card"),
+    "one of email, card",
+    |config, names| {
+        config.privacy.mask_emails = names.iter().any(|name| name == "email");
+        config.privacy.mask_cards = names.iter().any(|name| name == "card");
+    },
+);
+
+/// `drop`, `redact` or `{"keep": ["page"]}`.
+pub(super) fn query(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    config.privacy.query = match field.string() {
+        Ok("drop") => Query::Drop,
+        Ok("redact") => Query::Keep(Vec::new()),
+        _ if field.is_object() => return read(config, field, &QUERY),
+        _ => return Err(field.is_not("drop, redact or an object with keep")),
+    };
     Ok(())
 }
 
-/// `drop`, `redact` or `{"keep": ["page"]}`.
-fn query(field: &Field<'_>) -> Result<Query, ConfigError> {
-    match field.string() {
-        Ok("drop") => return Ok(Query::Drop),
-        Ok("redact") => return Ok(Query::Keep(Vec::new())),
-        _ => {}
-    }
-    let Ok(mut query) = field.object() else {
-        return Err(field.is_not("drop, redact or an object with keep"));
-    };
-    let keep = query.need(&["keep"], "a list of keys", |keys| {
-        list(keys, is_visible, "a key of visible ASCII characters")
-    })?;
-    query.finish()?;
-    Ok(Query::Keep(keep))
-}
+static QUERY: [Key; 1] = [needed(
+    &["keep"],
+    "a list of keys",
+    List(is_visible, "a key of visible ASCII characters", |config, keys| {
+        config.privacy.query = Query::Keep(keys);
+    }),
+)];
 
 fn is_visible(text: &str) -> bool {
     (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())

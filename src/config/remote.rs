@@ -1,11 +1,12 @@
 //! A server of Jaeger's remote sampling, which says how many new traces are sampled.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, mem, time};
 
-use super::collector::{self, MAX_NAME};
 use super::error::ConfigError;
 use super::field::Field;
+use super::keys::Kind::Duration;
+use super::keys::{Key, key, needed};
+use super::{Collector, PluginConfig, collector};
 
 /// A server of Jaeger's remote sampling.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct RemoteSampling {
     /// More request headers, names lower-cased; a value may be a secret.
     pub headers: Vec<(String, String)>,
     /// From one request to the next, 1 s to 1 h.
-    pub interval: Duration,
+    pub interval: time::Duration,
 }
 
 impl fmt::Debug for RemoteSampling {
@@ -31,21 +32,25 @@ impl fmt::Debug for RemoteSampling {
 }
 
 /// The server that an object describes: `{"cluster": "jaeger"}`, not `{}`.
-pub(super) fn read(field: &Field<'_>) -> Result<RemoteSampling, ConfigError> {
-    let mut object = field.object()?;
-    let visible = |field: &Field<'_>| field.visible(1..=MAX_NAME);
-    let cluster = object.need(&["cluster"], "the name of a cluster", visible)?;
-    let path = object.take(&["path"], collector::path)?;
-    let authority = object.take(&["authority"], collector::authority)?.flatten();
-    let headers = object.take(&["headers"], collector::headers)?;
-    let range = Duration::from_secs(1)..=Duration::from_hours(1);
-    let interval = object.take(&["interval"], |time| time.duration(range, "1s to 60m"))?;
-    object.finish()?;
-    Ok(RemoteSampling {
-        path: path.unwrap_or_else(|| "/api/sampling".to_owned()),
-        authority: authority.unwrap_or_else(|| collector::host(&cluster).to_owned()),
-        cluster,
-        headers: headers.unwrap_or_default(),
-        interval: interval.unwrap_or(Duration::from_mins(1)),
-    })
+pub(super) fn read(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    // It is called as the collector is, and read in its place.
+    let usual = Collector { timeout: time::Duration::from_mins(1), ..Collector::default() };
+    let collector = mem::replace(&mut config.collector, usual);
+    collector::called(config, field, &KEYS)?;
+    let called = mem::replace(&mut config.collector, collector);
+    let Collector { cluster, mut path, authority, headers, timeout: interval, .. } = called;
+    if path.is_empty() {
+        path.push_str("/api/sampling");
+    }
+    let remote = RemoteSampling { cluster, path, authority, headers, interval };
+    config.sampling.remote = Some(remote);
+    Ok(())
 }
+
+static KEYS: [Key; 5] = [
+    needed(&["cluster"], "the name of a cluster", collector::CLUSTER),
+    key(&["path"], collector::PATH),
+    key(&["authority"], collector::AUTHORITY),
+    key(&["headers"], collector::HEADERS),
+    key(&["interval"], Duration(["1s", "60m"], |config, time| config.collector.timeout = time)),
+];

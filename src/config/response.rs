@@ -1,9 +1,12 @@
 //! What responses tell of their traces.
 
+use super::PluginConfig;
 use super::collector::is_reserved;
 use super::error::ConfigError;
 use super::field::Field;
 use super::header::is_secret;
+use super::keys::Kind::{Boolean, Own};
+use super::keys::{Key, key};
 use super::named::one_of;
 
 /// What responses tell of their traces; nothing by default.
@@ -34,25 +37,20 @@ impl At {
         [("edge", Self::Edge), ("everywhere", Self::Everywhere)];
 }
 
-/// Reads `{"traceresponse": true, "header": "x-trace-id", "at": "edge"}`.
-#[inline(never)]
-pub(super) fn read(response: &mut Response, field: &Field<'_>) -> Result<(), ConfigError> {
-    let mut object = field.object()?;
-    if let Some(field) = object.given(&["traceresponse"])? {
-        response.traceresponse = field.boolean()?;
+/// `{"traceresponse": true, "header": "x-trace-id", "at": "edge"}`.
+pub(super) static KEYS: [Key; 3] = [
+    key(&["traceresponse"], Boolean(|config, yes| config.response.traceresponse = yes)),
+    key(&["header"], Own(header)),
+    key(&["at"], one_of!(At, response.at)),
+];
+
+fn header(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let name = field.header_name()?;
+    if name.starts_with(':') || name == TRACERESPONSE || is_reserved(&name) || is_secret(&name) {
+        return Err(field.instead("has a meaning of its own", "a header such as x-trace-id"));
     }
-    if let Some(field) = object.given(&["header"])? {
-        let name = field.header_name()?;
-        if name.starts_with(':') || name == TRACERESPONSE || is_reserved(&name) || is_secret(&name)
-        {
-            return Err(field.instead("has a meaning of its own", "a header such as x-trace-id"));
-        }
-        response.header = Some(name);
-    }
-    if let Some(field) = object.given(&["at"])? {
-        response.at = one_of(&field, &At::NAMED)?;
-    }
-    object.finish()
+    config.response.header = Some(name);
+    Ok(())
 }
 
 /// The W3C's header.

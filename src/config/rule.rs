@@ -1,10 +1,11 @@
 //! Rules of sampling: which requests, and how many of them.
 
-use super::Percentage;
 use super::error::ConfigError;
 use super::field::Field;
+use super::keys::Kind::{self, Own, Percent};
+use super::keys::{self, Key, key, needed};
 use super::matching::{self, Match};
-use super::sampling::{Ceiling, Sampling, ceiling, percent};
+use super::{Ceiling, Percentage, PluginConfig, Sampling, header};
 
 /// The most rules.
 pub(super) const MAX_RULES: usize = 128;
@@ -33,43 +34,54 @@ pub struct Rule {
 }
 
 /// Rules, each with a name of its own, each reached by some request.
-pub(super) fn list(field: &Field<'_>, sampling: &mut Sampling) -> Result<(), ConfigError> {
+pub(super) fn list(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
     for item in field.items(0..=MAX_RULES)? {
-        let mut rule = Rule::default();
-        read(&item, sampling, &mut rule)?;
-        sampling.rules.push(rule);
+        config.sampling.rules.push(Rule::default());
+        keys::read(config, &item, &KEYS)?;
     }
     Ok(())
 }
 
-fn read(field: &Field<'_>, sampling: &mut Sampling, rule: &mut Rule) -> Result<(), ConfigError> {
-    let mut object = field.object()?;
-    let earlier = &sampling.rules;
-    rule.name = object.need(&["name"], "a name", |field| name(field, earlier))?;
-    object.need(&["match"], "an object", |field| {
-        matching::read(field, &mut sampling.headers, &mut rule.matching)?;
-        reached(field, &rule.matching, earlier)
-    })?;
-    if let Some(field) = object.given(&["percent"])? {
-        rule.percent = Some(percent(&field)?);
-    }
-    rule.ceiling = ceiling(&mut object)?;
-    object.finish()
-}
+/// What the last rule of a configuration says.
+static KEYS: [Key; 4] = [
+    needed(&["name"], "a name", Own(name)),
+    needed(&["match"], "an object", Own(matching)),
+    key(
+        &["percent"],
+        Percent(|config, percent| {
+            if let Some(rule) = config.sampling.rules.last_mut() {
+                rule.percent = Some(percent);
+            }
+        }),
+    ),
+    key(
+        &["ratePerSecond"],
+        Kind::Ceiling(|config, ceiling| {
+            if let Some(rule) = config.sampling.rules.last_mut() {
+                rule.ceiling = Some(ceiling);
+            }
+        }),
+    ),
+];
 
-fn name(field: &Field<'_>, earlier: &[Rule]) -> Result<String, ConfigError> {
+fn name(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
     let name = field.visible(1..=MAX_NAME)?;
-    let is_taken =
-        RESERVED.contains(&name.as_str()) || earlier.iter().any(|other| other.name == name);
-    match is_taken {
-        true => Err(field.instead("taken", FREE)),
-        false => Ok(name),
+    let rules = &mut config.sampling.rules;
+    if header::is_one_of(&name, &RESERVED) || rules.iter().any(|other| other.name == name) {
+        return Err(field.instead("taken", FREE));
     }
+    if let Some(rule) = rules.last_mut() {
+        rule.name = name;
+    }
+    Ok(())
 }
 
-/// That no earlier rule takes everything that this one would match.
-fn reached(field: &Field<'_>, matching: &Match, earlier: &[Rule]) -> Result<(), ConfigError> {
-    match earlier.iter().find(|other| matching::covers(&other.matching, matching)) {
+/// What it is for, and that no earlier rule takes everything that it would match.
+fn matching(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let Sampling { headers, rules, .. } = &mut config.sampling;
+    let [earlier @ .., rule] = rules.as_mut_slice() else { return Ok(()) };
+    matching::read(field, headers, &mut rule.matching)?;
+    match earlier.iter().find(|other| matching::covers(&other.matching, &rule.matching)) {
         Some(rule) => {
             let found = format!("never reached, rule \"{}\" matches all of it", rule.name);
             Err(field.instead(&found, "something that no earlier rule matches"))

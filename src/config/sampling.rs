@@ -1,11 +1,12 @@
 //! Which new traces are sampled: a percentage alone, or an object with rules and more.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time;
 
 use super::error::ConfigError;
 use super::field::{Field, Object};
+use super::keys::Kind::{self, Boolean, Duration, Own, Percent, Text};
+use super::keys::{self, Key, key, needed};
 use super::matching::{MAX_TEXT, OWN_HEADERS};
 use super::plugin::SAMPLING_KEYS;
 use super::rule::{self, Rule};
@@ -65,7 +66,7 @@ pub struct Keep {
     /// One that failed.
     pub errors: bool,
     /// One that took longer, 1 ms to 1 h.
-    pub slower_than: Option<Duration>,
+    pub slower_than: Option<time::Duration>,
     /// The share of traces of which such requests are kept.
     pub percent: Percentage,
     /// The ceiling on spans that are kept.
@@ -91,71 +92,88 @@ impl Default for Sampling {
 pub(super) fn read(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
     // The other spellings are Istio's, for what Istio has: a number.
     if !field.is_object() || !SAMPLING_KEYS.starts_with(&[field.key()]) {
-        config.percent = Some(percent(field)?);
+        config.percent = Some(field.percent()?);
         return Ok(());
     }
-    let mut object = field.object()?;
-    if let Some(field) = object.given(&["percent"])? {
-        config.percent = Some(percent(&field)?);
-    }
-    if let Some(field) = object.given(&["rules"])? {
-        rule::list(&field, &mut config.sampling)?;
-    }
-    if let Some(field) = object.given(&["dropProbes"])? {
-        config.sampling.drop_probes = field.boolean()?;
-    }
-    config.sampling.ceiling = ceiling(&mut object)?;
-    config.sampling.force = object.take(&["force"], force)?;
-    if let Some(field) = object.given(&["remote"])? {
-        config.sampling.remote = Some(remote::read(&field)?);
-    }
-    config.sampling.keep = object.take(&["keep"], keep)?;
-    object.finish()
+    keys::read(config, field, &KEYS)
 }
 
-/// A percentage alone.
-pub(super) fn percent(field: &Field<'_>) -> Result<Percentage, ConfigError> {
-    field.number().and_then(Percentage::new).ok_or_else(|| field.is_not(Percentage::KIND))
+static KEYS: [Key; 7] = [
+    key(&["percent"], Percent(|config, percent| config.percent = Some(percent))),
+    key(&["rules"], Own(rule::list)),
+    key(&["dropProbes"], Boolean(|config, yes| config.sampling.drop_probes = yes)),
+    key(
+        &["ratePerSecond"],
+        Kind::Ceiling(|config, ceiling| config.sampling.ceiling = Some(ceiling)),
+    ),
+    key(&["force"], Own(force)),
+    key(&["remote"], Own(remote::read)),
+    key(&["keep"], Own(keep)),
+];
+
+fn force(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    config.sampling.force = Some(Force { header: String::new(), value: String::new() });
+    keys::read(config, field, &FORCE)
 }
 
-fn force(field: &Field<'_>) -> Result<Force, ConfigError> {
-    let mut object = field.object()?;
-    let header = object.need(&["header"], "the name of a header", |name| name.header_name())?;
-    let value = object.need(&["value"], "a string", |value| value.text(1..=MAX_TEXT))?;
-    object.finish()?;
-    Ok(Force { header, value })
-}
+static FORCE: [Key; 2] = [
+    needed(
+        &["header"],
+        "the name of a header",
+        Own(|config, field| {
+            let name = field.header_name()?;
+            if let Some(force) = &mut config.sampling.force {
+                force.header = name;
+            }
+            Ok(())
+        }),
+    ),
+    needed(
+        &["value"],
+        "a string",
+        Text(1..=MAX_TEXT, |config, value| {
+            if let Some(force) = &mut config.sampling.force {
+                force.value = value;
+            }
+        }),
+    ),
+];
 
-/// The ceiling on what is kept where none is said: of a mesh in which everything fails, enough to see why.
-const KEPT: Ceiling = Ceiling { per_second: 100.0, burst: 50.0 };
-
-fn keep(field: &Field<'_>) -> Result<Keep, ConfigError> {
-    let mut keep =
-        Keep { errors: false, slower_than: None, percent: Percentage::ALL, ceiling: KEPT };
-    let mut object = field.object()?;
-    if let Some(field) = object.given(&["errors"])? {
-        keep.errors = field.boolean()?;
-    }
-    if let Some(field) = object.given(&["slowerThan"])? {
-        let range = Duration::from_millis(1)..=Duration::from_mins(60);
-        keep.slower_than = Some(field.duration(range, "1ms to 60m")?);
-    }
-    if let Some(field) = object.given(&["percent"])? {
-        keep.percent = percent(&field)?;
-    }
-    keep.ceiling = ceiling(&mut object)?.unwrap_or(KEPT);
-    object.finish()?;
-    match keep.errors || keep.slower_than.is_some() {
-        true => Ok(keep),
+fn keep(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    keys::read(config, field, &KEEP)?;
+    let Keep { errors, slower_than, .. } = kept(config);
+    match *errors || slower_than.is_some() {
+        true => Ok(()),
         false => Err(field.instead("keeps nothing", "errors: true, slowerThan, or both")),
     }
 }
 
+/// What is kept. The ceiling where none is said: of a mesh in which everything fails, enough to see why.
+#[inline(never)]
+fn kept(config: &mut PluginConfig) -> &mut Keep {
+    config.sampling.keep.get_or_insert(Keep {
+        errors: false,
+        slower_than: None,
+        percent: Percentage::ALL,
+        ceiling: Ceiling { per_second: 100.0, burst: 50.0 },
+    })
+}
+
+static KEEP: [Key; 4] = [
+    key(&["errors"], Boolean(|config, yes| kept(config).errors = yes)),
+    key(
+        &["slowerThan"],
+        Duration(["1ms", "60m"], |config, time| kept(config).slower_than = Some(time)),
+    ),
+    key(&["percent"], Percent(|config, percent| kept(config).percent = percent)),
+    key(&["ratePerSecond"], Kind::Ceiling(|config, ceiling| kept(config).ceiling = ceiling)),
+];
+
 /// How many traces a second there may be.
-pub(super) const PER_SECOND: RangeInclusive<f64> = 0.01..=100_000.0;
+pub(super) const PER_SECOND: [&str; 2] = ["0.01", "100000"];
 
 /// How many traces at once there may be.
-pub(super) const BURST: RangeInclusive<f64> = 1.0..=100_000.0;
+pub(super) const BURST: [&str; 2] = ["1", "100000"];
 
 /// `ratePerSecond` and `burst`, of all traces or of a rule's.
 #[inline(never)]
@@ -166,9 +184,9 @@ pub(super) fn ceiling(object: &mut Object<'_>) -> Result<Option<Ceiling>, Config
         let alone = burst.map(|field| field.instead("alone", "ratePerSecond and burst"));
         return alone.map_or(Ok(None), Err);
     };
-    let per_second = rate.decimal(&PER_SECOND, "a number from 0.01 to 100000")?;
+    let per_second = rate.decimal(&PER_SECOND)?;
     let burst = match burst {
-        Some(field) => field.decimal(&BURST, "a number from 1 to 100000")?,
+        Some(field) => field.decimal(&BURST)?,
         None => return Ok(Some(Ceiling::new(per_second))),
     };
     Ok(Some(Ceiling { per_second, burst }))

@@ -1,8 +1,10 @@
 //! What spans are called, where it is not by their service.
 
 use super::error::ConfigError;
-use super::field::{Field, Object};
-use super::privacy;
+use super::field::Field;
+use super::keys::Kind::{self, List, Own};
+use super::keys::{Key, needed};
+use super::{PluginConfig, privacy};
 use core::mem;
 
 /// The longest template, in bytes.
@@ -34,28 +36,18 @@ impl Placeholder {
 /// Texts, each with what follows it; only the last may have nothing.
 pub type Template = Vec<(String, Option<Placeholder>)>;
 
-/// Reads `{"spanName": {"template": "{method} {route}"}, "operations": ["/users/{id}"]}`.
-#[inline(never)]
-pub(super) fn read(
-    name: &mut Template,
-    operations: &mut Vec<String>,
-    object: &mut Object<'_>,
-) -> Result<(), ConfigError> {
-    if let Some(field) = object.given(&["spanName"])? {
-        let mut object = field.object()?;
-        *name = template(&object.needed(&["template"], "a text such as {method} {route}")?)?;
-        object.finish()?;
-    }
-    if let Some(field) = object.given(&["operations"])? {
-        *operations = privacy::list(&field, is_operation, "a path such as /users/{id}")?;
-    }
-    Ok(())
-}
+/// `{"template": "{method} {route}"}`.
+pub(super) static KEYS: [Key; 1] =
+    [needed(&["template"], "a text such as {method} {route}", Own(template))];
+
+/// `operations`: `["/users/{id}"]`.
+pub(super) const OPERATIONS: Kind =
+    List(is_operation, "a path such as /users/{id}", |config, paths| config.operations = paths);
 
 /// A text of visible characters and spaces, with placeholders.
-fn template(field: &Field<'_>) -> Result<Template, ConfigError> {
+fn template(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
     let text = field.text(1..=MAX_TEMPLATE)?;
-    let mut template = Template::new();
+    let template = &mut config.span_name;
     let mut before = String::new();
     let mut name = None;
     for byte in text.bytes() {
@@ -77,7 +69,7 @@ fn template(field: &Field<'_>) -> Result<Template, ConfigError> {
         return Err(unknown(field));
     }
     template.push((before, None));
-    Ok(template)
+    Ok(())
 }
 
 #[inline(never)]

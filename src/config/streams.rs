@@ -2,27 +2,24 @@
 
 use std::time::Duration;
 
+use super::PluginConfig;
 use super::error::ConfigError;
 use super::field::Field;
+use super::keys::Kind::Own;
+use super::keys::{Key, key};
 
 /// After how long, where nobody says it.
 pub(super) const USUAL: Duration = Duration::from_mins(1);
 
-/// Reads `{"visibleAfter": "60s"}` or `{"visibleAfter": "off"}`, without quotes too, which YAML 1.1 takes
-/// for false.
-#[inline(never)]
-pub(super) fn read(
-    visible_after: &mut Option<Duration>,
-    field: &Field<'_>,
-) -> Result<(), ConfigError> {
-    let mut object = field.object()?;
-    if let Some(field) = object.given(&["visibleAfter"])? {
-        let range = Duration::from_secs(1)..=Duration::from_hours(1);
-        let is_off = field.boolean() == Ok(false) || field.string() == Ok("off");
-        *visible_after = match is_off {
-            true => None,
-            false => Some(field.duration(range, "1s to 60m, or off")?),
-        };
-    }
-    object.finish()
+/// `{"visibleAfter": "60s"}`.
+pub(super) static KEYS: [Key; 1] = [key(&["visibleAfter"], Own(visible_after))];
+
+/// A duration, or `off`, without quotes too, which YAML 1.1 takes for false.
+fn visible_after(config: &mut PluginConfig, field: &Field<'_>) -> Result<(), ConfigError> {
+    let is_off = field.boolean() == Ok(false) || field.string() == Ok("off");
+    config.visible_after = match is_off {
+        true => None,
+        false => Some(field.duration(&["1s", "60m"], ", or off")?),
+    };
+    Ok(())
 }

@@ -2,12 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Ceiling;
-use super::error::ConfigError;
-use super::field::Field;
+use super::keys::Kind::{Ceiling, List};
+use super::keys::{Key, key};
 use super::named::one_of;
-use super::privacy::list;
-use super::sampling::ceiling;
+use super::sampling;
 
 /// The longest identity, in bytes.
 pub(super) const MAX_PEER: usize = 256;
@@ -30,7 +28,7 @@ pub struct Trust {
     /// The networks among them.
     pub networks: Vec<Network>,
     /// How many of their traces are sampled for their asking, with [`UntrustedSampling::Limit`].
-    pub ceiling: Ceiling,
+    pub ceiling: sampling::Ceiling,
 }
 
 /// What becomes of a context that is not trusted.
@@ -86,7 +84,7 @@ impl Default for Trust {
             sampled: None,
             from: vec!["spiffe://*".to_owned()],
             networks: Vec::new(),
-            ceiling: Ceiling { per_second: 100.0, burst: 50.0 },
+            ceiling: sampling::Ceiling { per_second: 100.0, burst: 50.0 },
         }
     }
 }
@@ -146,29 +144,23 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// Reads what the plugin configuration says of it.
-#[inline(never)]
-pub(super) fn read(trust: &mut Trust, field: &Field<'_>) -> Result<(), ConfigError> {
-    let mut object = field.object()?;
-    if let Some(field) = object.given(&["context"])? {
-        trust.context = one_of(&field, &UntrustedContext::NAMED)?;
-    }
-    if let Some(field) = object.given(&["sampled"])? {
-        trust.sampled = Some(one_of(&field, &UntrustedSampling::NAMED)?);
-    }
-    if let Some(field) = object.given(&["from"])? {
-        trust.from = list(&field, is_peer, PEER)?;
-        for peer in &trust.from {
-            if let Some(network) = Network::parse(peer) {
-                trust.networks.push(network);
+/// What the plugin configuration says of it.
+pub(super) static KEYS: [Key; 4] = [
+    key(&["context"], one_of!(UntrustedContext, trust.context)),
+    key(&["sampled"], one_of!(UntrustedSampling, trust.sampled)),
+    key(
+        &["from"],
+        List(is_peer, PEER, |config, peers| {
+            for peer in &peers {
+                if let Some(network) = Network::parse(peer) {
+                    config.trust.networks.push(network);
+                }
             }
-        }
-    }
-    if let Some(ceiling) = ceiling(&mut object)? {
-        trust.ceiling = ceiling;
-    }
-    object.finish()
-}
+            config.trust.from = peers;
+        }),
+    ),
+    key(&["ratePerSecond"], Ceiling(|config, ceiling| config.trust.ceiling = ceiling)),
+];
 
 fn is_peer(text: &str) -> bool {
     Network::parse(text).is_some() || is_identity(text)

@@ -1,7 +1,5 @@
 //! `sampling`: a percentage, or an object.
 
-use std::ops::RangeInclusive;
-
 use serde_json::{Value, json};
 
 use super::{
@@ -55,9 +53,10 @@ fn keep() -> Value {
     with(keep, "anyOf", json!([errors, {"required": ["slowerThan"]}]))
 }
 
-/// A number within a range.
-pub(super) fn number(range: RangeInclusive<f64>) -> Value {
-    json!({"type": "number", "minimum": range.start(), "maximum": range.end()})
+/// A number within limits.
+pub(super) fn number(limits: [&str; 2]) -> Value {
+    let [least, most] = limits.map(crate::config::json::number);
+    json!({"type": "number", "minimum": least, "maximum": most})
 }
 
 pub(super) fn no_burst_alone(object: Value) -> Value {
