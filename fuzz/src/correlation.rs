@@ -256,13 +256,16 @@ impl Proxy {
             return;
         }
         if let Some(it) = &found
-            && matches!(it.evidence.as_str(), "connection" | "single")
+            && matches!(it.evidence.name.as_str(), "connection" | "single")
         {
             assert!(settings.mode == CorrelationMode::Sure && it.is_parent);
             let mut own = self.in_flight.iter().chain(&self.stale);
             assert!(own.any(|own| own.context == it.context), "nobody has that: {it:?}");
             let is_one = self.in_flight.len() == 1;
-            assert!(it.evidence == "connection" || is_one || self.is_replaced, "it is not single");
+            assert!(
+                it.evidence.name == "connection" || is_one || self.is_replaced,
+                "it is not single"
+            );
             return;
         }
         let by_id = |it: &&Truth| request_id > 0 && it.request_id == request_id;
@@ -270,11 +273,11 @@ impl Proxy {
         let all = || self.in_flight.iter();
         let stale = || self.stale.iter();
         let (known, perhaps): (Vec<&Truth>, Vec<&Truth>) = match &found {
-            Some(it) if it.evidence == "request_id" => {
+            Some(it) if it.evidence.name == "request_id" => {
                 (all().filter(by_id).collect(), stale().filter(by_id).collect())
             }
             Some(it) => {
-                assert_eq!(it.evidence, "header:x-session-id");
+                assert_eq!(it.evidence.name, "header:x-session-id");
                 (all().filter(by_session).collect(), stale().filter(by_session).collect())
             }
             // Nobody, or several of different traces.

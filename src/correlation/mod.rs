@@ -26,6 +26,7 @@ pub use sidecar::Sidecar;
 use crate::config::{Correlation as Settings, CorrelationMode};
 use crate::sampling::Surroundings;
 use crate::stats::{Metric, Stats};
+use crate::trace::Evidence;
 use crowd::Telling;
 use direction::Directions;
 use entry::Entry;
@@ -253,11 +254,11 @@ impl Correlation {
         while let Some(name) = settings.name(place) {
             let key = key(headers, name);
             if let Some((context, is_parent)) = key.and_then(|key| self.find(key, envoy)) {
-                let evidence = match place {
+                let evidence = Evidence::sure(match place {
                     0 => "request_id".to_owned(),
                     _ => "header:".to_owned() + name,
-                };
-                return Some(Origin { context, is_parent, evidence, confidence: None });
+                });
+                return Some(Origin { context, is_parent, evidence });
             }
             place += 1;
         }
@@ -273,7 +274,7 @@ impl Correlation {
             Found::Single(Ok(context)) => (context, "single"),
             Found::Single(Err(place)) => (self.workers.only(place, self.now, envoy)?, "single"),
         };
-        Some(Origin { context, is_parent: true, evidence: evidence.to_owned(), confidence: None })
+        Some(Origin { context, is_parent: true, evidence: Evidence::sure(evidence.to_owned()) })
     }
 
     /// Whether times are watched in this worker. Workers share nothing of them, so that only one that is
@@ -331,15 +332,11 @@ impl Correlation {
         *ticket = Some(Ticket::Call { stream, is_watched, timed: Some(timed) });
         known.or_else(|| {
             let (context, share) = found?;
-            let evidence = "inferred".to_owned();
             // It is never certain, and said to be no likelier than it is.
             let confidence = Some((share * 1000.0).clamp(0.0, 999.0) as u16);
-            (share >= settings.parent_threshold as f32).then_some(Origin {
-                context,
-                is_parent: true,
-                evidence,
-                confidence,
-            })
+            let evidence = Evidence { name: "inferred".to_owned(), confidence };
+            let is_likely = share >= settings.parent_threshold as f32;
+            is_likely.then_some(Origin { context, is_parent: true, evidence })
         })
     }
 

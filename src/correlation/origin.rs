@@ -1,6 +1,6 @@
 //! What a request in flight hands on to the calls that it causes.
 
-use crate::trace::{Decision, SpanId, Threshold, TraceContext, TraceFlags, TraceId};
+use crate::trace::{Decision, Evidence, SpanId, Threshold, TraceContext, TraceFlags, TraceId};
 
 /// The trace that a call belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,10 +9,8 @@ pub struct Origin {
     pub context: Context,
     /// Whether the call is a child of the context's span, or only of its trace.
     pub is_parent: bool,
-    /// How that is known, as the tag `meshspan.correlation` says: `request_id`, `header:x-session-id`.
-    pub evidence: String,
-    /// How likely it is so, in thousandths; nothing where it is sure.
-    pub confidence: Option<u16>,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// A request's place in its trace, as it is kept and shared between workers.

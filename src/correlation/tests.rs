@@ -109,7 +109,7 @@ impl Worker {
         self.stream += 1;
         let Self { correlation, settings, stream, .. } = self;
         let origin = correlation.origin(settings, *stream, &headers, &mut None, store)?;
-        Some((origin.context, origin.is_parent, origin.evidence))
+        Some((origin.context, origin.is_parent, origin.evidence.name))
     }
 
     fn tick(&mut self, now: u32, store: &Store) {
@@ -489,11 +489,12 @@ fn a_worker_that_is_alone_infers_and_one_of_several_does_not() {
                 1 => {
                     let found =
                         correlation.origin(settings, stream + 1, &headers, &mut ticket, &store);
-                    let confidence = found.as_ref().and_then(|found| found.confidence);
-                    let is_inferred = found.as_ref().is_some_and(|it| it.evidence == "inferred");
+                    let confidence = found.as_ref().and_then(|found| found.evidence.confidence);
+                    let is_inferred =
+                        found.as_ref().is_some_and(|it| it.evidence.name == "inferred");
                     assert_eq!(confidence.is_some(), is_inferred);
                     assert!(confidence.is_none_or(|it| (980..1000).contains(&it)));
-                    let verdict = found.map(|found| (found.evidence, found.context == its));
+                    let verdict = found.map(|found| (found.evidence.name, found.context == its));
                     *by.entry(verdict).or_default() += 1;
                     calls.extend(ticket.map(|ticket| (request, ticket)));
                 }
@@ -766,7 +767,7 @@ fn a_connection_that_is_bound_gives_the_parent_among_several() {
             if let Some(origin) = &found {
                 assert_eq!(origin.context.span_id.value(), u64::from(stream));
             }
-            *by.entry(found.map(|origin| origin.evidence)).or_insert(0) += 1;
+            *by.entry(found.map(|origin| origin.evidence.name)).or_insert(0) += 1;
             one.end(ticket, &store);
         }
         for ticket in tickets {

@@ -205,6 +205,13 @@ pub struct Evidence {
     pub confidence: Option<u16>,
 }
 
+impl Evidence {
+    /// That leaves no doubt.
+    pub fn sure(name: String) -> Self {
+        Self { name, confidence: None }
+    }
+}
+
 /// A finished span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {

@@ -241,8 +241,7 @@ impl Tracer {
         let answer = self.answer(&context, decision, parent.is_none() && origin.is_none());
         let edits = self.propagator.inject(incoming, &context, decision, &trace_state);
         let links = extraction.links;
-        let correlation = origin
-            .map(|Origin { evidence, confidence, .. }| Evidence { name: evidence, confidence });
+        let correlation = origin.map(|origin| origin.evidence);
         let mut started = Started {
             edits,
             context,
