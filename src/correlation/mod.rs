@@ -17,6 +17,7 @@ mod sure;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod workers;
 
 pub use direction::Direction;
@@ -32,7 +33,7 @@ use direction::Directions;
 use entry::Entry;
 use flights::Flight;
 use infer::Infer;
-use keys::{digest, key, route};
+use keys::{digest, key};
 use sure::{Found, NOWHERE, Sure};
 use table::{Table, slot_of};
 use workers::Workers;
@@ -275,69 +276,6 @@ impl Correlation {
             Found::Single(Err(place)) => (self.workers.only(place, self.now, envoy)?, "single"),
         };
         Some(Origin { context, is_parent: true, evidence: Evidence::sure(evidence.to_owned()) })
-    }
-
-    /// Whether times are watched in this worker. Workers share nothing of them, so that only one that is
-    /// alone sees what there is.
-    fn is_inferring(&mut self) -> bool {
-        if !self.workers.is_alone() {
-            self.infer = None;
-        }
-        self.infer.is_some()
-    }
-
-    /// A request has come, of which it counts when.
-    fn time_arrival(
-        &mut self,
-        settings: &Settings,
-        stream: u32,
-        headers: &[(&[u8], &[u8])],
-        context: &Context,
-        stats: &mut Stats,
-        envoy: &dyn Sidecar,
-    ) {
-        if !self.workers.is_alone() {
-            return;
-        }
-        let infer = self.infer.get_or_insert_with(|| Box::new(Infer::new()));
-        let (now, route) = (envoy.clock() / 1000, route(headers));
-        if !infer.arrived(now, settings.max_age_in_us(), stream, route, *context) {
-            stats.add(Metric::CorrelationInferenceFull, 1);
-        }
-    }
-
-    /// A call is made, of which it counts when: what caused it, which may be known.
-    fn time_call(
-        &mut self,
-        settings: &Settings,
-        stream: u32,
-        headers: &[(&[u8], &[u8])],
-        known: Option<Origin>,
-        ticket: &mut Option<Ticket>,
-        envoy: &dyn Sidecar,
-    ) -> Option<Origin> {
-        let in_flight = self.sure.crowd.seen(envoy).requests().into();
-        let Some(infer) = &mut self.infer else { return known };
-        let now = envoy.clock() / 1000;
-        let host = digest(0, authority(headers));
-        let port = envoy.source_port().unwrap_or(0);
-        let context = known.as_ref().filter(|it| it.is_parent).map(|it| it.context);
-        let age = settings.max_age_in_us();
-        let Some((timed, found)) =
-            infer.call(now, age, stream, host, port, in_flight, context.as_ref())
-        else {
-            return known;
-        };
-        let is_watched = ticket.is_some();
-        *ticket = Some(Ticket::Call { stream, is_watched, timed: Some(timed) });
-        known.or_else(|| {
-            let (context, share) = found?;
-            // It is never certain, and said to be no likelier than it is.
-            let confidence = Some((share * 1000.0).clamp(0.0, 999.0) as u16);
-            let evidence = Evidence { name: "inferred".to_owned(), confidence };
-            let is_likely = share >= settings.parent_threshold as f32;
-            is_likely.then_some(Origin { context, is_parent: true, evidence })
-        })
     }
 
     /// What is in flight under a key in the whole pod, and whether it is one request; nothing where
