@@ -34,7 +34,7 @@ use entry::Entry;
 use flights::Flight;
 use infer::Infer;
 use keys::{digest, key};
-use sure::{Found, NOWHERE, Sure};
+use sure::{Found, NOWHERE, SourcePort, Sure};
 use table::{Table, slot_of};
 use workers::Workers;
 
@@ -236,11 +236,12 @@ impl Correlation {
         ticket: &mut Option<Ticket>,
         envoy: &dyn Sidecar,
     ) -> Option<Origin> {
-        let origin = self.sure_origin(settings, stream, headers, ticket, envoy);
+        let port = SourcePort::default();
+        let origin = self.sure_origin(settings, stream, headers, &port, ticket, envoy);
         if settings.mode != CorrelationMode::Infer || !self.is_inferring() {
             return origin;
         }
-        self.time_call(settings, stream, headers, origin, ticket, envoy)
+        self.time_call(settings, stream, headers, &port, origin, ticket, envoy)
     }
 
     fn sure_origin(
@@ -248,6 +249,7 @@ impl Correlation {
         settings: &Settings,
         stream: u32,
         headers: &[(&[u8], &[u8])],
+        port: &SourcePort,
         ticket: &mut Option<Ticket>,
         envoy: &dyn Sidecar,
     ) -> Option<Origin> {
@@ -267,7 +269,7 @@ impl Correlation {
             return None;
         }
         let host = digest(0, authority(headers));
-        let found = self.sure.call(stream, host, self.now, envoy);
+        let found = self.sure.call(stream, host, self.now, port, envoy);
         let is_watched = self.sure.watches(stream);
         *ticket = is_watched.then_some(Ticket::Call { stream, is_watched, timed: None });
         let (context, evidence) = match found? {

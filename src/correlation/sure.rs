@@ -7,9 +7,20 @@ use super::flights::{Flight, Flights, MOST_FLIGHTS};
 use super::origin::Context;
 use super::quiet::Quiet;
 use super::sidecar::Sidecar;
+use core::cell::OnceCell;
 
 /// The place of a request that other workers cannot find.
 pub(super) const NOWHERE: u32 = 0x1_0000;
+
+/// The application's own port of a call, which Envoy is asked for once at most: 12,000 instructions.
+#[derive(Default)]
+pub(super) struct SourcePort(OnceCell<Option<u16>>);
+
+impl SourcePort {
+    pub(super) fn of(&self, envoy: &dyn Sidecar) -> Option<u16> {
+        *self.0.get_or_init(|| envoy.source_port())
+    }
+}
 
 /// What is in flight, and what has been learnt of the pod.
 #[derive(Debug)]
@@ -80,6 +91,7 @@ impl Sure {
         stream: u32,
         host: u64,
         now: u32,
+        port: &SourcePort,
         envoy: &dyn Sidecar,
     ) -> Option<Found> {
         let mut seen = Seen::NOTHING;
@@ -90,7 +102,7 @@ impl Sure {
                 seen.requests()
             })
             && seen.requests() == 1;
-        if let Some(own) = self.connection(stream, envoy)
+        if let Some(own) = self.connection(stream, port, envoy)
             && let Some(flight) = self.flights.get(own)
         {
             return Some(Found::Connection(flight.context));
@@ -107,12 +119,12 @@ impl Sure {
     }
 
     /// The request by whose connection a call was made.
-    fn connection(&mut self, stream: u32, envoy: &dyn Sidecar) -> Option<u32> {
+    fn connection(&mut self, stream: u32, port: &SourcePort, envoy: &dyn Sidecar) -> Option<u32> {
         let is_recorded = self.flights.iter().any(|it| it.context.decision.is_sampled());
         if self.flights.len() == 0 || !self.connections.is_worth(is_recorded) {
             return None;
         }
-        let source = envoy.source_port()?;
+        let source = port.of(envoy)?;
         for flight in self.flights.iter_mut().filter(|flight| flight.port.is_none()) {
             flight.port = envoy.upstream_port(flight.stream, stream);
         }

@@ -21,6 +21,8 @@ struct Store {
     /// How often that number was read or changed.
     crowd_calls: Cell<usize>,
     source_port: Cell<Option<u16>>,
+    /// How often it was asked for.
+    source_ports: Cell<usize>,
     /// In nanoseconds.
     clock: Cell<u64>,
 }
@@ -65,6 +67,7 @@ impl Sidecar for Store {
     }
 
     fn source_port(&self) -> Option<u16> {
+        self.source_ports.set(self.source_ports.get() + 1);
         self.source_port.get()
     }
 
@@ -513,6 +516,23 @@ fn a_worker_that_is_alone_infers_and_one_of_several_does_not() {
         let inferred = count("inferred", true);
         assert_eq!(inferred > 150, !has_company, "{by:?}");
         assert_eq!(inferred > 0, !has_company, "{by:?}");
+    }
+}
+
+#[test]
+fn a_call_is_asked_for_its_port_once_where_both_connections_and_times_are_watched() {
+    let store = Store::default();
+    let settings = Settings { mode: CorrelationMode::Infer, ..Settings::default() };
+    let [main, one] = &mut workers(2, &settings, &store)[..] else { panic!() };
+    for second in 1..=3 {
+        main.tick(NOW + second, &store);
+        one.tick(NOW + second, &store);
+    }
+    store.source_port.set(Some(40_000));
+    one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
+    for calls in 1..=3 {
+        one.origin(CALL, &store);
+        assert_eq!(store.source_ports.get(), calls);
     }
 }
 

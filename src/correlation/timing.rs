@@ -5,6 +5,7 @@ use super::infer::Infer;
 use super::keys::{digest, route};
 use super::origin::{Context, Origin};
 use super::sidecar::Sidecar;
+use super::sure::SourcePort;
 use super::{Correlation, Settings, Ticket};
 use crate::stats::{Metric, Stats};
 use crate::trace::Evidence;
@@ -40,11 +41,13 @@ impl Correlation {
     }
 
     /// A call is made, of which it counts when: what caused it, which may be known.
+    #[expect(clippy::too_many_arguments, reason = "a call is what it is")]
     pub(super) fn time_call(
         &mut self,
         settings: &Settings,
         stream: u32,
         headers: &[(&[u8], &[u8])],
+        port: &SourcePort,
         known: Option<Origin>,
         ticket: &mut Option<Ticket>,
         envoy: &dyn Sidecar,
@@ -53,7 +56,7 @@ impl Correlation {
         let Some(infer) = &mut self.infer else { return known };
         let now = envoy.clock() / 1000;
         let host = digest(0, authority(headers));
-        let port = envoy.source_port().unwrap_or(0);
+        let port = port.of(envoy).unwrap_or(0);
         let context = known.as_ref().filter(|it| it.is_parent).map(|it| it.context);
         let age = settings.max_age_in_us();
         let Some((timed, found)) =
