@@ -30,7 +30,7 @@ MORE: dict[str, Any] = {
     "sampling": {
         "percent": 60,
         "rules": [
-            {"name": "paths", "match": {"path": {"regex": "^/(.*[a-f]){2}|%|/$"}}, "percent": 80, "ratePerSecond": 20},
+            {"name": "paths", "match": {"path": {"regex": "^/(.*[a-f]){2}|%|/$"}}, "percent": 80, "ratePerSecond": 5},
             {"name": "agents", "match": {"userAgent": {"regex": "(?i)(moz|curl).*[^ -~]"}}, "percent": 90},
             {
                 "name": "hosts", "ratePerSecond": 0.5,
