@@ -66,7 +66,9 @@ def natively(config: dict[str, Any], requests: list[HeaderList]) -> list[dict[st
     """What the tracer does without Envoy."""
     request = [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"host"), (b":path", b"/")]
     text = b"\0".join(b"".join(b"%s: %s\n" % line for line in (*request, *one)) for one in requests)
-    command = ["cargo", "run", "--quiet", "--locked", "--example", "native", "--", json.dumps(config)]
+    # With the features that the native tests have, so that it is built already where they ran.
+    options = ["--quiet", "--locked", "--features", "checker", "--example", "native"]
+    command = ["cargo", "run", *options, "--", json.dumps(config)]
     done = subprocess.run(command, cwd=REPOSITORY, input=text, stdout=subprocess.PIPE, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
