@@ -1,7 +1,8 @@
 //! Replays what sidecars saw, as `make bench-links LINKS="--record FOLDER"` writes it, through correlation.
 //!
 //! `cargo run --release --example links -- sure FOLDER/*.trace` says how many calls are linked rightly
-//! and wrongly, in percent of all; the same input gives the same output.
+//! and wrongly, in percent of all; the same input gives the same output. With `--workers 2` behind the mode
+//! the connections are shared out to as many workers.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -39,7 +40,10 @@ struct Envoy {
     crowd: Cell<u64>,
     now: Cell<u64>,
     source_port: Cell<u16>,
-    upstream_ports: RefCell<HashMap<u32, u16>>,
+    /// By worker and stream.
+    upstream_ports: RefCell<HashMap<(usize, u32), u16>>,
+    /// Whose callback it is.
+    worker: Cell<usize>,
 }
 
 impl Surroundings for Envoy {
@@ -80,7 +84,7 @@ impl Sidecar for Envoy {
     }
 
     fn upstream_port(&self, stream: u32, _: u32) -> Option<u16> {
-        self.upstream_ports.borrow().get(&stream).copied()
+        self.upstream_ports.borrow().get(&(self.worker.get(), stream)).copied()
     }
 }
 
@@ -130,10 +134,20 @@ impl Score {
     }
 }
 
-fn replay(rows: &[Row], settings: &Settings) -> Vec<(u64, Score)> {
+/// The worker that has a connection, and its number of the stream.
+fn place(row: &Row, streams: &mut [u32]) -> (usize, u32) {
+    let worker = (usize::from(row.port).wrapping_mul(0x9e37) >> 8) % streams.len();
+    streams[worker] += 1;
+    (worker, streams[worker])
+}
+
+fn replay(rows: &[Row], settings: &Settings, count: usize) -> Vec<(u64, Score)> {
     let envoy = Envoy::default();
-    let mut correlation = Correlation::NEW;
-    correlation.begin(1_000_000, &envoy);
+    // And one on the main thread, to which nothing comes.
+    let mut workers: Vec<_> = (0..=count).map(|_| Correlation::NEW).collect();
+    workers.iter_mut().for_each(|worker| worker.begin(1_000_000, &envoy));
+    let mut streams = vec![0; count];
+    let places: Vec<_> = rows.iter().map(|row| place(row, &mut streams)).collect();
     let mut events: Vec<(u64, bool, usize)> = Vec::new();
     for (number, row) in rows.iter().enumerate() {
         events.push((row.begin, false, number));
@@ -149,10 +163,15 @@ fn replay(rows: &[Row], settings: &Settings) -> Vec<(u64, Score)> {
         envoy.now.set(5_000_000_000 + time * 1000);
         while second < time / 1_000_000 {
             second += 1;
-            correlation.tick(1_000_000 + second as u32, &mut stats, &envoy);
+            for (number, worker) in workers.iter_mut().enumerate() {
+                envoy.worker.set(number);
+                worker.tick(1_000_000 + second as u32, &mut stats, &envoy);
+            }
         }
         let row = &rows[number];
-        let stream = number as u32 + 1;
+        let (worker, stream) = places[number];
+        let correlation = &mut workers[worker];
+        envoy.worker.set(worker);
         if is_end {
             if let Some(ticket) = tickets.remove(&number) {
                 correlation.ended(ticket, &envoy);
@@ -161,7 +180,7 @@ fn replay(rows: &[Row], settings: &Settings) -> Vec<(u64, Score)> {
         }
         let host = format!("{}.demo:8080", row.what);
         if !row.is_call {
-            envoy.upstream_ports.borrow_mut().insert(stream, row.port);
+            envoy.upstream_ports.borrow_mut().insert((worker, stream), row.port);
             let headers: [(&[u8], &[u8]); 4] = [
                 (b":authority", b"application.demo"),
                 (b":path", row.what.as_bytes()),
@@ -205,10 +224,13 @@ fn main() {
     let mode = arguments.next().unwrap();
     let (_, mode) = CorrelationMode::NAMED.into_iter().find(|(name, _)| *name == mode).unwrap();
     let settings = Settings { mode, ..Settings::default() };
+    let mut arguments = arguments.peekable();
+    let has_number = arguments.next_if(|it| it == "--workers").is_some();
+    let workers = if has_number { arguments.next().unwrap().parse().unwrap() } else { 1 };
     let mut pooled: BTreeMap<u32, Score> = BTreeMap::new();
     for path in arguments {
         let rows = read(&path);
-        let scores = replay(&rows, &settings);
+        let scores = replay(&rows, &settings, workers);
         // Of each twentieth of a trace the number in flight in the mean.
         let name = path.rsplit('/').next().unwrap();
         let end = rows.iter().map(|row| row.end).max().unwrap();

@@ -74,7 +74,7 @@ impl Crowd {
         self.own != Seen::NOTHING
     }
 
-    #[cfg(test)]
+    /// What is in flight in this worker.
     pub(super) fn own(&self) -> Seen {
         self.own
     }

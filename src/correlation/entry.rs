@@ -8,6 +8,9 @@ use crate::trace::{Decision, SpanId, Threshold, TraceFlags, TraceId};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry(pub(super) [u8; Entry::BYTES]);
 
+/// Trace id, span id and threshold.
+const CONTEXT: usize = 32;
+
 /// What no threshold is written as.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -19,17 +22,21 @@ const RANDOM: u8 = 4;
 impl Entry {
     pub(super) const BYTES: usize = 45;
 
-    /// Of a request that goes on with this context.
-    pub(super) fn new(key: u64, context: &Context, expires: u32) -> Self {
-        let Context { trace_id, span_id, decision, threshold, flags } = context;
+    /// Of a request that goes on with this context, if any.
+    pub(super) fn new(key: u64, context: Option<&Context>, expires: u32) -> Self {
+        let mut bytes = [0; Self::BYTES];
+        let mut rest = put(&mut bytes, key.to_le_bytes());
+        let Some(Context { trace_id, span_id, decision, threshold, flags }) = context else {
+            let rest = rest.get_mut(CONTEXT..).unwrap_or_default();
+            put(rest, expires.to_le_bytes());
+            return Self(bytes);
+        };
         let threshold = threshold.map_or(UNKNOWN, Threshold::rejected);
         let decision = match decision {
             Decision::Drop => 0,
             Decision::Sample => SAMPLED,
             Decision::Debug => DEBUG,
         };
-        let mut bytes = [0; Self::BYTES];
-        let mut rest = put(&mut bytes, key.to_le_bytes());
         rest = put(rest, trace_id.value().to_le_bytes());
         rest = put(rest, span_id.value().to_le_bytes());
         rest = put(rest, threshold.to_le_bytes());
@@ -70,7 +77,7 @@ impl Entry {
 }
 
 /// Puts bytes at the beginning of a room; what is left of it.
-fn put<const N: usize>(room: &mut [u8], bytes: [u8; N]) -> &mut [u8] {
+pub(super) fn put<const N: usize>(room: &mut [u8], bytes: [u8; N]) -> &mut [u8] {
     match room.split_first_chunk_mut() {
         Some((place, rest)) => {
             *place = bytes;
@@ -96,12 +103,18 @@ mod tests {
                         threshold,
                         flags: TraceFlags { random },
                     };
-                    let entry = Entry::new(u64::MAX - 3, &context, 5);
+                    let entry = Entry::new(u64::MAX - 3, Some(&context), 5);
                     let read = (entry.key(), entry.expires(), entry.context());
                     assert_eq!(read, (u64::MAX - 3, 5, Some(context)));
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_has_no_context_reads_back() {
+        let entry = Entry::new(7, None, u32::MAX - 1);
+        assert_eq!((entry.key(), entry.expires(), entry.context()), (7, u32::MAX - 1, None));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod infer;
 mod keys;
 mod origin;
 mod quiet;
+mod rings;
 mod sidecar;
 mod sure;
 mod table;
@@ -34,8 +35,10 @@ use entry::Entry;
 use flights::Flight;
 use infer::Infer;
 use keys::{digest, key};
+use rings::Rings;
 use sure::{Found, NOWHERE, SourcePort, Sure};
 use table::{Table, slot_of};
+use timing::Timed;
 use workers::Workers;
 
 /// The most keys of a slot that are compared, by far more than there are unless somebody chooses them;
@@ -64,7 +67,7 @@ pub enum Ticket {
         /// Whether its connection is watched.
         is_watched: bool,
         /// Where its time tells something.
-        timed: Option<infer::Watched>,
+        timed: Option<Timed>,
     },
 }
 
@@ -76,8 +79,10 @@ pub struct Correlation {
     table: Table,
     workers: Workers,
     sure: Sure,
-    /// Only in a worker that is alone and is asked for it.
+    /// Only where it is asked for.
     infer: Option<Box<Infer>>,
+    /// What it is told by other workers, if there are any.
+    rings: Option<Box<Rings>>,
     /// Seconds since the epoch, as of the last tick.
     now: u32,
 }
@@ -119,6 +124,7 @@ impl Correlation {
         workers: Workers::SILENT,
         sure: Sure::NOTHING,
         infer: None,
+        rings: None,
         now: 0,
     };
 
@@ -189,7 +195,7 @@ impl Correlation {
             workers.claim(*now, settings.max_age(), envoy);
             let sibling = taken.map(|(ticket, _)| ticket);
             let slot = slot_of(key);
-            taken = Some((table.insert(Entry::new(key, context, expires), sibling), slot));
+            taken = Some((table.insert(Entry::new(key, Some(context), expires), sibling), slot));
             workers.share(table, slot, envoy);
         }
         taken
@@ -202,14 +208,11 @@ impl Correlation {
                 if is_watched {
                     self.sure.call_ended(stream);
                 }
-                if let (Some(timed), Some(infer)) = (timed, &mut self.infer) {
-                    infer.answered(envoy.clock() / 1000, stream, timed);
+                if let Some(timed) = timed {
+                    self.time_answer(stream, timed, envoy);
                 }
             }
             Ticket::Request { stream, keys, place } => {
-                if let Some(infer) = &mut self.infer {
-                    infer.responded(envoy.clock() / 1000, stream);
-                }
                 if let Some(keys) = keys {
                     self.give_keys_back(keys, envoy);
                 }
@@ -217,6 +220,7 @@ impl Correlation {
                     Some(place) => self.sure.left(place, envoy),
                     None => self.sure.ended(stream, envoy),
                 }
+                self.time_end(stream, envoy);
             }
         }
     }
@@ -238,7 +242,7 @@ impl Correlation {
     ) -> Option<Origin> {
         let port = SourcePort::default();
         let origin = self.sure_origin(settings, stream, headers, &port, ticket, envoy);
-        if settings.mode != CorrelationMode::Infer || !self.is_inferring() {
+        if settings.mode != CorrelationMode::Infer {
             return origin;
         }
         self.time_call(settings, stream, headers, &port, origin, ticket, envoy)
@@ -326,6 +330,7 @@ impl Correlation {
         }
         self.sure.tick(now, seconds, envoy);
         stats.add(Metric::CorrelationEvidenceFull, self.sure.take_full().into());
+        self.time_tick(stats, envoy);
     }
 
     fn telling(&mut self, envoy: &dyn Sidecar) -> Telling {

@@ -8,6 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::Duration;
 
+mod timing;
+
 /// Values with their versions.
 type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 
@@ -16,6 +18,7 @@ type Values = HashMap<Vec<u8>, (Vec<u8>, u32)>;
 struct Store {
     values: RefCell<Values>,
     reads: Cell<usize>,
+    writes: Cell<usize>,
     bytes_read: Cell<usize>,
     crowd: Cell<u64>,
     /// How often that number was read or changed.
@@ -45,6 +48,7 @@ impl Surroundings for Store {
     }
 
     fn set_shared_data(&self, key: &[u8], value: &[u8], version: u32) -> bool {
+        self.writes.set(self.writes.get() + 1);
         let mut values = self.values.borrow_mut();
         let (old, at) = values.entry(key.to_vec()).or_default();
         let is_current = version == 0 || version == *at;
@@ -452,106 +456,6 @@ fn a_worker_that_shares_reads_no_bytes_of_others_in_a_tick() {
         worker.tick(NOW + 5 * number + 6, &store);
     }
     assert_eq!(store.bytes_read.get(), 0);
-}
-
-/// Each request calls after 4 ms, the answer takes 3 ms, and the rest one: first one at a time, then three.
-#[test]
-fn a_worker_that_is_alone_infers_and_one_of_several_does_not() {
-    for has_company in [false, true] {
-        let store = Store::default();
-        let settings = Settings { mode: CorrelationMode::Infer, ..Settings::default() };
-        let mut all = workers(3, &settings, &store);
-        for second in 1..=3 {
-            all.iter_mut().take(2 + usize::from(has_company)).for_each(|it| {
-                it.tick(NOW + second, &store);
-            });
-        }
-        let mut events: Vec<(u64, u64, u8)> = Vec::new();
-        for request in 0..400_u64 {
-            let begin = request.min(200) * 40 + request.saturating_sub(200) * 3;
-            let moments = [(0, 0), (4, 1), (7, 2), (8, 3)];
-            events.extend(moments.map(|(after, what)| (1_000 + begin + after, request, what)));
-        }
-        events.sort_unstable();
-        let Worker { correlation, settings, stats, .. } = &mut all[1];
-        let mut requests = HashMap::new();
-        let mut calls = HashMap::new();
-        let mut by: HashMap<Option<(String, bool)>, u32> = HashMap::new();
-        for (time, request, what) in events {
-            store.clock.set(time * 1_000_000);
-            let stream = request as u32 * 2 + 1;
-            let its = context(u128::from(request) + 1, request + 1);
-            let headers = bytes(&[(":authority", "app"), (":method", "GET"), (":path", "/a")]);
-            let mut ticket = None;
-            match what {
-                0 => {
-                    let ticket =
-                        correlation.arrived(settings, stream, &headers, &its, stats, &store);
-                    requests.insert(request, ticket.unwrap());
-                }
-                1 => {
-                    let found =
-                        correlation.origin(settings, stream + 1, &headers, &mut ticket, &store);
-                    let confidence = found.as_ref().and_then(|found| found.evidence.confidence);
-                    let is_inferred =
-                        found.as_ref().is_some_and(|it| it.evidence.name == "inferred");
-                    assert_eq!(confidence.is_some(), is_inferred);
-                    assert!(confidence.is_none_or(|it| (980..1000).contains(&it)));
-                    let verdict = found.map(|found| (found.evidence.name, found.context == its));
-                    *by.entry(verdict).or_default() += 1;
-                    calls.extend(ticket.map(|ticket| (request, ticket)));
-                }
-                2 => {
-                    if let Some(ticket) = calls.remove(&request) {
-                        correlation.ended(ticket, &store);
-                    }
-                }
-                _ => correlation.ended(requests.remove(&request).unwrap(), &store),
-            }
-        }
-        let count = |evidence: &str, is_right| {
-            by.get(&Some((evidence.to_owned(), is_right))).copied().unwrap_or(0)
-        };
-        assert_eq!((count("inferred", false), count("single", false)), (0, 0), "{by:?}");
-        let inferred = count("inferred", true);
-        assert_eq!(inferred > 150, !has_company, "{by:?}");
-        assert_eq!(inferred > 0, !has_company, "{by:?}");
-    }
-}
-
-#[test]
-fn a_call_is_asked_for_its_port_once_where_both_connections_and_times_are_watched() {
-    let store = Store::default();
-    let settings = Settings { mode: CorrelationMode::Infer, ..Settings::default() };
-    let [main, one] = &mut workers(2, &settings, &store)[..] else { panic!() };
-    for second in 1..=3 {
-        main.tick(NOW + second, &store);
-        one.tick(NOW + second, &store);
-    }
-    store.source_port.set(Some(40_000));
-    one.arrive(&[("x-request-id", "a")], context(1, 1), &store);
-    for calls in 1..=3 {
-        one.origin(CALL, &store);
-        assert_eq!(store.source_ports.get(), calls);
-    }
-}
-
-#[test]
-fn requests_beyond_those_that_are_timed_are_counted() {
-    let store = Store::default();
-    let settings = Settings { mode: CorrelationMode::Infer, ..Settings::default() };
-    let [main, one] = &mut workers(2, &settings, &store)[..] else { panic!() };
-    for second in 1..=3 {
-        main.tick(NOW + second, &store);
-        one.tick(NOW + second, &store);
-    }
-    for span in 1..=infer::IN_FLIGHT as u64 + 3 {
-        one.arrive(&[], context(1, span), &store);
-    }
-    let mut told = Vec::new();
-    one.stats.flush(|metric, change| told.push((metric, change)));
-    assert_eq!(told, [(Metric::CorrelationInferenceFull, 3)]);
-    assert_eq!(one.origin(&[(":authority", "app")], &store), None);
 }
 
 #[test]

@@ -1,23 +1,69 @@
 //! When requests come and calls are made, which tells the one from the other where nothing else does.
 
 use super::authority;
-use super::infer::Infer;
+use super::infer::{IN_FLIGHT, Infer};
 use super::keys::{digest, route};
 use super::origin::{Context, Origin};
+use super::rings::{Event, MOST_TELLING, Rings, What};
 use super::sidecar::Sidecar;
 use super::sure::SourcePort;
 use super::{Correlation, Settings, Ticket};
 use crate::stats::{Metric, Stats};
 use crate::trace::Evidence;
 
+/// Of Envoy's numbers of streams so many bits are told to other workers, below that of the worker: requests and
+/// calls that are under way are never as far apart.
+const STREAM: u32 = 26;
+
+/// A call under way of which it counts when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timed {
+    host: u64,
+    port: u16,
+}
+
 impl Correlation {
-    /// Whether times are watched in this worker. Workers share nothing of them, so that only one that is
-    /// alone sees what there is.
-    pub(super) fn is_inferring(&mut self) -> bool {
-        if !self.workers.is_alone() {
-            self.infer = None;
+    /// Whether times are watched in this worker: it is alone, or one of a few that tell each other.
+    fn is_timing(&mut self, settings: &Settings, envoy: &dyn Sidecar) -> bool {
+        if self.workers.is_alone() {
+            return true;
         }
-        self.infer.is_some()
+        self.workers.claim(self.now, settings.max_age(), envoy);
+        let own = self.workers.own().filter(|own| *own < MOST_TELLING);
+        let Some(own) = own.filter(|_| self.workers.known() <= MOST_TELLING) else {
+            (self.rings, self.infer) = (None, None);
+            return false;
+        };
+        let Self { rings, infer, .. } = self;
+        let rings = rings.get_or_insert_with(|| {
+            let now = envoy.clock() / 1000;
+            if let Some(infer) = infer {
+                // Streams may have had other numbers.
+                infer.forget(now);
+            }
+            Box::new(Rings::new(own, now))
+        });
+        rings.age = settings.max_age_in_us();
+        true
+    }
+
+    /// A number of a stream that no other worker has.
+    fn number(&self, stream: u32) -> u32 {
+        let own = self.workers.own().unwrap_or(0);
+        u32::from(own) << STREAM | stream & ((1 << STREAM) - 1)
+    }
+
+    /// Something has happened: others are told, or the times of this worker are all that there is. Whether
+    /// there was room.
+    fn happened(&mut self, event: &Event, age: f32, envoy: &dyn Sidecar) -> bool {
+        let Self { rings, infer, workers, sure, .. } = self;
+        let Some(infer) = infer else { return true };
+        let Some(rings) = rings else { return event.apply(infer, age) };
+        rings.tell(event, sure.crowd.own().requests(), envoy);
+        if rings.leave(event.time) {
+            rings.read(event.time, workers.look_up(envoy), false, infer, envoy);
+        }
+        true
     }
 
     /// A request has come, of which it counts when.
@@ -30,12 +76,19 @@ impl Correlation {
         stats: &mut Stats,
         envoy: &dyn Sidecar,
     ) {
-        if !self.workers.is_alone() {
+        if !self.is_timing(settings, envoy) {
             return;
         }
-        let infer = self.infer.get_or_insert_with(|| Box::new(Infer::new()));
-        let (now, route) = (envoy.clock() / 1000, route(headers));
-        if !infer.arrived(now, settings.max_age_in_us(), stream, route, *context) {
+        self.infer.get_or_insert_with(|| Box::new(Infer::new()));
+        let event = Event {
+            what: What::Arrived,
+            time: envoy.clock() / 1000,
+            stream: self.number(stream),
+            digest: route(headers),
+            port: 0,
+            context: Some(*context),
+        };
+        if !self.happened(&event, settings.max_age_in_us(), envoy) {
             stats.add(Metric::CorrelationInferenceFull, 1);
         }
     }
@@ -52,20 +105,21 @@ impl Correlation {
         ticket: &mut Option<Ticket>,
         envoy: &dyn Sidecar,
     ) -> Option<Origin> {
-        let in_flight = self.sure.crowd.seen(envoy).requests().into();
-        let Some(infer) = &mut self.infer else { return known };
-        let now = envoy.clock() / 1000;
-        let host = digest(0, authority(headers));
-        let port = port.of(envoy).unwrap_or(0);
-        let context = known.as_ref().filter(|it| it.is_parent).map(|it| it.context);
-        let age = settings.max_age_in_us();
-        let Some((timed, found)) =
-            infer.call(now, age, stream, host, port, in_flight, context.as_ref())
-        else {
+        // Alone it knows of all requests, and where there are none there is nothing to tell.
+        if !self.is_timing(settings, envoy) || self.rings.is_none() && self.infer.is_none() {
             return known;
+        }
+        let event = Event {
+            what: What::Called,
+            time: envoy.clock() / 1000,
+            stream: self.number(stream),
+            digest: digest(0, authority(headers)),
+            port: port.of(envoy).unwrap_or(0),
+            context: known.as_ref().filter(|it| it.is_parent).map(|it| it.context),
         };
-        let is_watched = ticket.is_some();
-        *ticket = Some(Ticket::Call { stream, is_watched, timed: Some(timed) });
+        let timed = Some(Timed { host: event.digest, port: event.port });
+        *ticket = Some(Ticket::Call { stream, is_watched: ticket.is_some(), timed });
+        let found = self.believe(&event, known.is_none(), settings.max_age_in_us(), envoy);
         known.or_else(|| {
             let (context, share) = found?;
             // It is never certain, and said to be no likelier than it is.
@@ -74,5 +128,66 @@ impl Correlation {
             let is_likely = share >= settings.parent_threshold as f32;
             is_likely.then_some(Origin { context, is_parent: true, evidence })
         })
+    }
+
+    /// The request that a call is likely to belong to, if that `is_asked` for, and how likely.
+    fn believe(
+        &mut self,
+        call: &Event,
+        is_asked: bool,
+        age: f32,
+        envoy: &dyn Sidecar,
+    ) -> Option<(Context, f32)> {
+        let Self { rings, infer, workers, sure, .. } = self;
+        let infer = infer.get_or_insert_with(|| Box::new(Infer::new()));
+        let own = sure.crowd.own().requests();
+        let in_flight = match rings {
+            None => sure.crowd.seen(envoy).requests().into(),
+            Some(rings) if is_asked && rings.in_flight(own) <= IN_FLIGHT => {
+                rings.read(call.time, workers.look_up(envoy), false, infer, envoy);
+                // In its turn, which is now.
+                rings.tell(call, own, envoy);
+                rings.in_flight(own)
+            }
+            _ => {
+                self.happened(call, age, envoy);
+                return None;
+            }
+        };
+        let Event { time, stream, digest, port, .. } = *call;
+        infer.call(time, age, stream, digest, port, in_flight, call.context.as_ref())
+    }
+
+    /// A call has been answered.
+    pub(super) fn time_answer(&mut self, stream: u32, call: Timed, envoy: &dyn Sidecar) {
+        self.time_rest(What::Answered, stream, call, envoy);
+    }
+
+    /// The response of a request is over.
+    pub(super) fn time_end(&mut self, stream: u32, envoy: &dyn Sidecar) {
+        self.time_rest(What::Responded, stream, Timed { host: 0, port: 0 }, envoy);
+    }
+
+    fn time_rest(&mut self, what: What, stream: u32, call: Timed, envoy: &dyn Sidecar) {
+        if self.infer.is_some() {
+            let Timed { host: digest, port } = call;
+            let (time, stream) = (envoy.clock() / 1000, self.number(stream));
+            let event = Event { what, time, stream, digest, port, context: None };
+            self.happened(&event, 0.0, envoy);
+        }
+    }
+
+    /// A second or so has passed.
+    pub(super) fn time_tick(&mut self, stats: &mut Stats, envoy: &dyn Sidecar) {
+        let Self { rings, infer, workers, sure, .. } = self;
+        let (Some(its), Some(infer)) = (&mut *rings, infer) else { return };
+        let now = envoy.clock() / 1000;
+        its.beat(now, sure.crowd.own().requests(), envoy);
+        its.read(now, workers.look_up(envoy), true, infer, envoy);
+        stats.add(Metric::CorrelationInferenceFull, core::mem::take(&mut its.full).into());
+        stats.add(Metric::CorrelationInferenceMissed, core::mem::take(&mut its.missed).into());
+        if workers.is_alone() {
+            *rings = None;
+        }
     }
 }

@@ -245,7 +245,20 @@ impl Workers {
         if entries.next().is_some() { None } else { first.context() }
     }
 
-    #[cfg(test)]
+    /// How many numbers are known to be taken.
+    pub(super) fn known(&self) -> u8 {
+        self.known
+    }
+
+    /// How many are taken at this moment.
+    pub(super) fn look_up(&mut self, envoy: &dyn Surroundings) -> u8 {
+        if self.is_incomplete() {
+            self.look(envoy);
+        }
+        self.known
+    }
+
+    /// This worker's number.
     pub(super) fn own(&self) -> Option<u8> {
         self.own
     }
@@ -256,9 +269,11 @@ impl Workers {
 const WHOLE: usize = 0xffff;
 const MACHINE: usize = 0xfffe;
 const QUESTION: usize = 0xfffd;
+/// And the events of a worker.
+pub(super) const TIMES: usize = 0xfffc;
 
 /// The key of a worker's slot: short enough for Envoy not to allocate for it.
-fn name(worker: u8, slot: usize) -> [u8; 12] {
+pub(super) fn name(worker: u8, slot: usize) -> [u8; 12] {
     let mut name = *b"meshspan:...";
     let [.., number, high, low] = &mut name;
     (*number, *high, *low) = (worker, (slot >> 8) as u8, slot as u8);

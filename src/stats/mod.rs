@@ -50,6 +50,8 @@ pub enum Metric {
     CorrelationEvidenceFull,
     /// Requests that came in while as many were in flight as times can be told from.
     CorrelationInferenceFull,
+    /// How often times told by another worker were missing, so that for a while nothing could be told from any.
+    CorrelationInferenceMissed,
     /// Callouts made to a server of remote sampling.
     RemoteSamplingRequests,
     /// Those that could not be made, or brought no strategy.
@@ -74,7 +76,7 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -96,6 +98,7 @@ impl Metric {
         Self::CorrelationTableFull,
         Self::CorrelationEvidenceFull,
         Self::CorrelationInferenceFull,
+        Self::CorrelationInferenceMissed,
         Self::RemoteSamplingRequests,
         Self::RemoteSamplingFailures,
         Self::SpansKept,
@@ -132,6 +135,7 @@ impl Metric {
             Self::CorrelationTableFull => "meshspan_correlation_table_full",
             Self::CorrelationEvidenceFull => "meshspan_correlation_evidence_full",
             Self::CorrelationInferenceFull => "meshspan_correlation_inference_full",
+            Self::CorrelationInferenceMissed => "meshspan_correlation_inference_missed",
             Self::RemoteSamplingRequests => "meshspan_remote_sampling_requests",
             Self::RemoteSamplingFailures => "meshspan_remote_sampling_failures",
             Self::SpansKept => "meshspan_spans_kept",

@@ -36,13 +36,6 @@ struct Host {
     calls: f32,
 }
 
-/// A call under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watched {
-    host: u8,
-    port: u16,
-}
-
 /// What is known of one application, and what is in flight. Times are microseconds of a clock that is
 /// not set.
 #[derive(Debug)]
@@ -74,6 +67,12 @@ impl Infer {
             missing: 0,
             doubt: 0.0,
         }
+    }
+
+    /// Something that has happened is not known: nothing is sure until what is in flight has ended.
+    pub fn forget(&mut self, now: u64) {
+        self.beam = Beam::new();
+        self.missing = now.saturating_add(EVICTED as u64);
     }
 
     fn watch(&mut self, now: u64, max_age: f32) {
@@ -125,7 +124,7 @@ impl Infer {
     }
 
     /// A call to a host begins while so many requests are in flight, which `known` is the cause of if
-    /// that is known: what its end needs, and the most likely request with its probability.
+    /// that is known: the most likely request with its probability.
     #[expect(clippy::too_many_arguments, reason = "an event is what it is")]
     #[inline(never)]
     pub fn call(
@@ -137,7 +136,7 @@ impl Infer {
         port: u16,
         in_flight: usize,
         known: Option<&Context>,
-    ) -> Option<(Watched, Option<(Context, f32)>)> {
+    ) -> Option<(Context, f32)> {
         self.watch(now, max_age);
         let place = self.host(host)?;
         let ports = self.ports.call(port, now, self.beam.in_flight());
@@ -145,25 +144,31 @@ impl Infer {
         let host = hosts.get_mut(place)?;
         let often = (host.stray + 0.3).max(UNEXPLAINED * host.calls);
         let stray = ln(often / (*watched + 1.0) / 1e6);
-        let watched = Watched { host: place as u8, port };
         let call = Call { stream, host: place as u8, stray, ports: &ports, known };
         let belief = beam.call(now, &call, &mut self.ports, states)?;
         host.stray += belief.nobody;
         host.calls += 1.0;
         self.doubt = (self.doubt * DOUBT).max(belief.lost);
         let is_complete = beam.in_flight() >= in_flight && now >= self.missing;
-        let best = belief.best.filter(|_| is_complete);
-        Some((watched, best.map(|(context, share)| (context, share * (1.0 - self.doubt)))))
+        let (context, share) = belief.best.filter(|_| is_complete)?;
+        Some((context, share * (1.0 - self.doubt)))
     }
 
-    /// A call has been answered.
-    pub fn answered(&mut self, now: u64, stream: u32, call: Watched) {
-        self.ports.answered(call.port, now);
-        self.beam.answered(now, stream, call.host, &mut self.states);
+    /// A call to a host has been answered.
+    pub fn answered(&mut self, now: u64, stream: u32, host: u64, port: u16) {
+        if let Some(place) = self.hosts.iter().position(|it| it.digest == host) {
+            self.ports.answered(port, now);
+            self.beam.answered(now, stream, place as u8, &mut self.states);
+        }
     }
 
     /// The response of a request is over.
     pub fn responded(&mut self, now: u64, stream: u32) {
         self.beam.responded(now, stream, self.ports.have_owners(), &mut self.states);
+    }
+
+    #[cfg(test)]
+    pub fn in_flight(&self) -> usize {
+        self.beam.in_flight()
     }
 }

@@ -61,14 +61,13 @@ impl Load {
                     infer.responded(time, stream);
                 }
                 What::IsAnswered => {
-                    if let Some(call) = watched.remove(&stream) {
-                        infer.answered(time, stream, call);
+                    if let Some((host, port)) = watched.remove(&stream) {
+                        infer.answered(time, stream, host, port);
                     }
                 }
                 What::Calls { cause, host, port } => {
                     let found = infer.call(time, AGE, stream, host, port, in_flight, None);
-                    let Some((call, found)) = found else { continue };
-                    watched.insert(stream, call);
+                    watched.insert(stream, (host, port));
                     if time >= since {
                         outcome.calls += 1;
                         match found.filter(|(_, share)| *share >= THRESHOLD) {
@@ -201,8 +200,7 @@ fn what_a_call_is_known_to_belong_to_is_learnt() {
     for stream in [1, 2] {
         assert!(infer.arrived(1_000, AGE, stream, 1, context(stream)));
     }
-    let (_, found) = infer.call(2_000, AGE, 3, 1, 0, 2, Some(&context(2))).unwrap();
-    let (it, share) = found.unwrap();
+    let (it, share) = infer.call(2_000, AGE, 3, 1, 0, 2, Some(&context(2))).unwrap();
     assert!(it == context(2) && share > 0.99, "{share}");
     assert!(infer.call(2_500, AGE, 4, 1, 0, 2, Some(&context(9))).is_none(), "nobody knows it");
 }
@@ -216,7 +214,7 @@ fn nothing_is_said_where_more_is_in_flight_than_is_known() {
     assert!(!infer.arrived(1_100, AGE, 99, 1, context(99)), "there is no room");
     infer.responded(2_000, 1);
     for (in_flight, expected) in [(IN_FLIGHT, false), (IN_FLIGHT - 1, true)] {
-        let (_, found) = infer.call(3_000, AGE, 200, 1, 0, in_flight, None).unwrap();
+        let found = infer.call(3_000, AGE, 200, 1, 0, in_flight, None);
         assert_eq!(found.is_some(), expected, "{in_flight}");
     }
 }
@@ -244,15 +242,13 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
                     let (host, port) = (random.below(30), random.below(200) as u16);
                     let known = (random.below(9) == 0).then(|| context(other));
                     let found = infer.call(now, AGE, stream, host, port, 1, known.as_ref());
-                    if let Some((call, found)) = found {
-                        watched.push((stream, call));
-                        assert!(found.is_none_or(|(_, share)| (0.0..=1.001).contains(&share)));
-                    }
+                    watched.push((stream, host, port));
+                    assert!(found.is_none_or(|(_, share)| (0.0..=1.001).contains(&share)));
                 }
                 3 if !watched.is_empty() => {
                     let place = random.below(watched.len() as u64) as usize;
-                    let (stream, call) = watched.swap_remove(place);
-                    infer.answered(now, stream, call);
+                    let (stream, host, port) = watched.swap_remove(place);
+                    infer.answered(now, stream, host, port);
                 }
                 _ => {
                     for request in other.saturating_sub(8)..other {
