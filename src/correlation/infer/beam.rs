@@ -2,7 +2,7 @@
 
 use super::intensity::{Kind, width_at};
 use super::maths::{added, exp, ln, us};
-use super::ports::{Evidence, NOBODY, Ports};
+use super::ports::{CLASSES, Evidence, NOBODY, Ports};
 use super::states::{NOWHERE, Past, States};
 use crate::correlation::keys::mixed;
 use crate::correlation::origin::Context;
@@ -11,9 +11,9 @@ use std::collections::BinaryHeap;
 /// The most requests that are known, those included that have ended and may still make calls.
 pub(super) const REQUESTS: usize = 48;
 /// The most hypotheses; with many requests there are fewer, so that the work for a call has a bound.
-const HYPOTHESES: usize = 24;
+pub(super) const HYPOTHESES: usize = 48;
 const LEAST_HYPOTHESES: usize = 8;
-const WORK: usize = 240;
+const WORK: usize = 360;
 /// The most pasts of a request that are told apart, as many as a number has bits.
 const TRACKS: usize = 64;
 /// The most calls under way that may be a request's and are told apart, as many as a number has bits.
@@ -27,7 +27,7 @@ const LIKELY: f32 = -4.0;
 /// How many microseconds a request is expected to go on where little is known of it, and at least and at
 /// most where more is.
 const UNKNOWN: f32 = 1e6;
-const LEAST: f32 = 30e3;
+const LEAST: f32 = 5e3;
 const MOST: f32 = 2e6;
 /// No request, and no node.
 const NONE: u8 = u8::MAX;
@@ -57,6 +57,9 @@ struct Track {
     // As of the event that is looked at.
     lasting: f32,
     rate: f32,
+    /// How likely it makes a call, and what the connection says of that: where that is no other's, and
+    /// where it is.
+    makes: [(u8, f32); 2],
     next: u8,
     weight: f32,
 }
@@ -188,6 +191,33 @@ impl Request {
         }
     }
 
+    /// What it has done is learnt, by the weights of its last nodes.
+    #[inline(never)]
+    fn learn(&mut self, states: &mut States) {
+        while let Some(node) = self.nodes.pop() {
+            if let Some(before) = self.nodes.get_mut(usize::from(node.before)) {
+                before.weight += node.weight;
+                let time = us(before.time, node.time);
+                states.learn(self.route, before.past, time, node.kind, node.weight);
+            }
+        }
+    }
+
+    /// Where only one track is left, what has been done on it is learnt at once, not when all is over.
+    fn settle(&mut self, states: &mut States) {
+        let only = self.used.trailing_zeros() as u8;
+        if self.used == bit(only)
+            && let Some(track) = self.tracks.get_mut(usize::from(only))
+            && let Some(last) = self.nodes.get_mut(usize::from(track.node))
+        {
+            last.weight = 1.0;
+            let last = Node { before: NONE, kind: None, weight: 0.0, ..*last };
+            track.node = 0;
+            self.learn(states);
+            self.nodes.push(last);
+        }
+    }
+
     /// What is known of each track at this moment, and how likely each makes an event.
     fn look(&mut self, now: u64, kind: Kind, states: &mut States) {
         for place in bits(self.used) {
@@ -199,6 +229,17 @@ impl Request {
                 None => (0.0, otherwise / width_at(time)),
             };
             (track.lasting, track.rate, track.next) = (lasting, ln(rate.max(1e-12)), NONE);
+        }
+    }
+
+    /// How likely each track makes a call by this connection.
+    fn look_at_ports(&mut self, ports: &Evidence) {
+        for place in bits(self.used) {
+            let Some(track) = self.tracks.get_mut(usize::from(place)) else { continue };
+            track.makes = [false, true].map(|is_others| {
+                let class = ports.class(track.port, is_others);
+                (class as u8, track.rate + ports.likely(class))
+            });
         }
     }
 }
@@ -214,6 +255,25 @@ fn at<'r>(
 
 fn best_of(hypotheses: &[Hypothesis]) -> f32 {
     hypotheses.iter().fold(f32::MIN, |best, it| best.max(it.weight))
+}
+
+/// Learns by whose connections calls are made, from how likely each class is after timing was considered, too.
+#[inline(never)]
+fn learn_ports(ports: &Evidence, by_class: &[f32; CLASSES], total: f32, learning: &mut Ports) {
+    if ports.port == 0 {
+        return;
+    }
+    let (mut of_owner, mut timing) = (0.0, 0.0);
+    for (class, share) in by_class.iter().enumerate() {
+        // What the timing alone says.
+        let prior = share * exp(-ports.likely(class));
+        of_owner += prior * ports.of_owner(class);
+        timing += prior;
+        if class != NOBODY {
+            learning.learn(ports, class, share / total);
+        }
+    }
+    learning.foretold(ports, of_owner / timing);
 }
 
 impl Beam {
@@ -274,6 +334,7 @@ impl Beam {
             port: 0,
             lasting: 0.0,
             rate: 0.0,
+            makes: [(0, 0.0); 2],
             next: NONE,
             weight: 0.0,
         };
@@ -299,55 +360,32 @@ impl Beam {
         learning: &mut Ports,
         states: &mut States,
     ) -> Option<Belief> {
+        let mut possible = 0;
         for slot in &self.live {
-            if let Some(request) = self.requests.get_mut(usize::from(*slot)) {
-                request.look(now, Kind::call(call.host), states);
+            let Some(request) = self.requests.get_mut(usize::from(*slot)) else { continue };
+            request.look(now, Kind::call(call.host), states);
+            if call.known.is_none_or(|known| request.context == *known) {
+                possible |= bit(*slot);
+                request.look_at_ports(call.ports);
             }
         }
-        // Every hypothesis with every request.
         let mut children = core::mem::take(&mut self.children);
         children.clear();
-        for (number, hypothesis) in self.hypotheses.iter().enumerate() {
-            let mut all = hypothesis.weight;
-            let mut has_owner = false;
-            for slot in &self.live {
-                let Some((request, track)) = at(&self.requests, hypothesis, *slot) else {
-                    continue;
-                };
-                all += track.lasting;
-                has_owner |= !request.has_responded && track.port == call.ports.port;
-            }
-            for slot in self.live.iter().chain([&NONE]) {
-                let it = at(&self.requests, hypothesis, *slot);
-                if call.known.is_some_and(|known| it.is_none_or(|(it, _)| it.context != *known)) {
-                    continue;
-                }
-                let (rate, class) = match it {
-                    Some((_, track)) => (track.rate, call.ports.class(track.port, has_owner)),
-                    None => (call.stray, NOBODY),
-                };
-                let score = all + rate + call.ports.likely(class);
-                children.push(Child {
-                    score,
-                    number: number as u8,
-                    slot: *slot,
-                    class: class as u8,
-                });
-            }
-        }
-        let best = children.iter().fold(f32::MIN, |best, it| best.max(it.score));
+        let best = self.breed(call, possible, &mut children);
         children.retain(|it| it.score > best - FAR);
         let mut shares = [0.0; REQUESTS];
-        let (mut total, mut nobody) = (0.0, 0.0);
+        let mut by_class = [0.0; CLASSES];
+        let (mut total, mut nobody, mut rest) = (0.0, 0.0, 0.0);
         for child in &mut children {
             child.score -= best;
             let share = exp(child.score);
             total += share;
             *shares.get_mut(usize::from(child.slot)).unwrap_or(&mut nobody) += share;
+            *by_class.get_mut(usize::from(child.class)).unwrap_or(&mut rest) += share;
         }
         let mut belief = None;
         if !children.is_empty() {
-            self.learn_ports(call.ports, &children, total, learning);
+            learn_ports(call.ports, &by_class, total, learning);
             let lost = self.go_on(now, call, &mut children, total, states);
             let likeliest = shares.iter().zip(&self.requests);
             let likeliest = likeliest.max_by(|(a, _), (b, _)| a.total_cmp(b));
@@ -358,23 +396,38 @@ impl Beam {
         belief
     }
 
-    #[inline(never)]
-    fn learn_ports(&self, ports: &Evidence, children: &[Child], total: f32, learning: &mut Ports) {
-        if ports.port == 0 {
-            return;
-        }
-        let (mut of_owner, mut timing) = (0.0, 0.0);
-        for child in children {
-            let class = usize::from(child.class);
-            // What the timing alone says.
-            let prior = exp(child.score - ports.likely(class));
-            of_owner += prior * ports.of_owner(class);
-            timing += prior;
-            if class != NOBODY {
-                learning.learn(ports, class, exp(child.score) / total);
+    /// Every hypothesis with every request to which the call may belong, and with nobody, except those far
+    /// behind; the best score.
+    fn breed(&self, call: &Call<'_>, possible: u64, children: &mut Vec<Child>) -> f32 {
+        let of_nobody = call.stray + call.ports.likely(NOBODY);
+        let mut best = f32::MIN;
+        for (number, hypothesis) in self.hypotheses.iter().enumerate() {
+            let (mut all, mut has_owner) = (hypothesis.weight, false);
+            for slot in &self.live {
+                if let Some((request, track)) = at(&self.requests, hypothesis, *slot) {
+                    all += track.lasting;
+                    has_owner |= !request.has_responded && track.port == call.ports.port;
+                }
+            }
+            let mut add = |slot: u8, class: u8, more: f32| {
+                let score = all + more;
+                if score > best - FAR {
+                    best = best.max(score);
+                    children.push(Child { score, number: number as u8, slot, class });
+                }
+            };
+            for slot in bits(possible) {
+                if let Some((_, track)) = at(&self.requests, hypothesis, slot) {
+                    let [free, taken] = track.makes;
+                    let (class, more) = if has_owner { taken } else { free };
+                    add(slot, class, more);
+                }
+            }
+            if call.known.is_none() {
+                add(NONE, NOBODY as u8, of_nobody);
             }
         }
-        learning.foretold(ports, of_owner / timing);
+        best
     }
 
     /// The likeliest hypotheses are what is gone on with; the share of the others.
@@ -622,6 +675,9 @@ impl Beam {
         self.hypotheses.retain(|it| it.weight > best - FAR);
         self.sweep();
         self.join(slot);
+        if let Some(request) = self.requests.get_mut(usize::from(slot)) {
+            request.settle(states);
+        }
         self.expect(slot, states);
     }
 
@@ -636,7 +692,7 @@ impl Beam {
         for track in bits(likely) {
             let Some(track) = request.tracks.get(usize::from(track)) else { continue };
             let horizon = match states.of(track.state) {
-                Some(known) if known.observations > 30.0 => known.horizon().clamp(LEAST, MOST),
+                Some(known) if known.observations > 10.0 => known.horizon.clamp(LEAST, MOST),
                 _ => UNKNOWN,
             };
             request.horizon = request.horizon.max(horizon);
@@ -697,7 +753,7 @@ impl Beam {
                 track.weight += share;
             }
         }
-        let Request { route, used, tracks, nodes, .. } = request;
+        let Request { route, used, tracks, nodes, .. } = &mut *request;
         for track in bits(*used) {
             let Some(track) = tracks.get(usize::from(track)) else { continue };
             let weight = track.weight / total;
@@ -706,13 +762,7 @@ impl Beam {
             }
             states.learn(*route, track.past, us(track.time, now), None, weight);
         }
-        while let Some(node) = nodes.pop() {
-            if let Some(before) = nodes.get_mut(usize::from(node.before)) {
-                before.weight += node.weight;
-                let time = us(before.time, node.time);
-                states.learn(*route, before.past, time, node.kind, node.weight);
-            }
-        }
+        request.learn(states);
         request.is_taken = false;
         for hypothesis in &mut self.hypotheses {
             hypothesis.set(slot, NONE);

@@ -104,6 +104,8 @@ pub(super) struct Intensity {
     events: Vec<Events>,
     /// The sum of all rates of the bins before each, and of all.
     passed: [f32; BINS + 1],
+    /// The microseconds after which an event is hardly to be expected any more.
+    pub(super) horizon: f32,
     /// Observations since rates were reckoned.
     news: f32,
     pub(super) observations: f32,
@@ -112,7 +114,8 @@ pub(super) struct Intensity {
 impl Intensity {
     pub(super) fn new() -> Self {
         let (exposure, passed) = ([0.0; BINS], [0.0; BINS + 1]);
-        Self { exposure, events: Vec::new(), passed, news: f32::MAX, observations: 0.0 }
+        let (news, horizon, observations) = (f32::MAX, 0.0, 0.0);
+        Self { exposure, events: Vec::new(), passed, horizon, news, observations }
     }
 
     fn kind(&mut self, kind: Kind) -> Option<&mut Events> {
@@ -167,6 +170,7 @@ impl Intensity {
         let Self { exposure, events, passed, .. } = self;
         let near = spread(exposure);
         let mut total = [0.0; BINS];
+        let mut last = 0;
         for events in events {
             let elsewhere =
                 back.and_then(|back| back.events.iter().find(|it| it.kind == events.kind));
@@ -176,8 +180,13 @@ impl Intensity {
                 let wide = (at(&counts, bin) + BACK * known) / (at(&near, bin) + BACK);
                 *rate = (at(&events.counts, bin) + NEAR * wide) / (at(exposure, bin) + NEAR);
                 *total += *rate;
+                let count = at(&events.counts, bin);
+                if count > 0.02 && count > 0.002 * at(exposure, bin) {
+                    last = last.max(bin);
+                }
             }
         }
+        self.horizon = (0..=last + 1).map(width).sum();
         let mut sum = 0.0;
         for (passed, total) in passed.iter_mut().zip(total.iter().chain([&0.0])) {
             *passed = sum;
@@ -200,19 +209,6 @@ impl Intensity {
             None => otherwise / (1.0 + at(&self.exposure, bin)),
         };
         rate / width(bin)
-    }
-
-    /// The microseconds after which an event is hardly to be expected any more.
-    pub(super) fn horizon(&self) -> f32 {
-        let mut last = 0;
-        for events in &self.events {
-            for (bin, (count, exposure)) in events.counts.iter().zip(&self.exposure).enumerate() {
-                if *count > 0.02 && *count > 0.002 * exposure {
-                    last = last.max(bin);
-                }
-            }
-        }
-        (0..=last + 1).map(width).sum()
     }
 }
 

@@ -12,7 +12,7 @@ const MOST_OWNERS: f32 = 1000.0;
 
 /// Whose connection it is: the request's own, another's, one that is free, or a new one; for a request's
 /// first call, the same for later ones, and that it belongs to nobody.
-const CLASSES: usize = 9;
+pub(super) const CLASSES: usize = 9;
 const OTHERS: usize = 1;
 const FREE: usize = 2;
 const NEW: usize = 3;
@@ -163,7 +163,7 @@ impl Ports {
     }
 
     pub(super) fn learn(&mut self, evidence: &Evidence, class: usize, weight: f32) {
-        if !evidence.has_choice {
+        if !evidence.has_choice || weight <= 0.0 {
             return;
         }
         let (first, later) = self.counts.split_at_mut(LATER);

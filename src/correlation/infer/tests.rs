@@ -1,4 +1,4 @@
-use super::beam::REQUESTS;
+use super::beam::{HYPOTHESES, REQUESTS};
 use super::states::MOST_STATES;
 use super::*;
 use crate::trace::{Decision, SpanId, TraceFlags, TraceId};
@@ -257,7 +257,7 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
                 }
             }
             let [hypotheses, live, requests] = infer.beam.sizes();
-            assert!((1..=24).contains(&hypotheses));
+            assert!((1..=HYPOTHESES).contains(&hypotheses));
             assert!(live <= REQUESTS && requests <= REQUESTS);
             assert!(infer.states.len() <= MOST_STATES);
         }
