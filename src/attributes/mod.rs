@@ -1,5 +1,6 @@
 //! What is recorded of a request: Envoy's and Istio's facts, custom tags, redaction.
 
+mod address;
 mod custom_tags;
 mod facts;
 mod flags;
@@ -14,6 +15,7 @@ mod span_names;
 mod text;
 mod way;
 
+pub use address::address;
 pub use custom_tags::{Asked, CustomTags, is_on};
 pub use facts::{Facts, GRPC_ERRORS};
 pub use kubernetes::{Kubernetes, Owner, OwnerKind};

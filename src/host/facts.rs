@@ -4,7 +4,7 @@ use super::abi;
 use super::attributes::{bytes, text};
 use super::expression::{self, Expression};
 use super::surroundings::Envoy;
-use crate::attributes::{Facts, Naming, Way};
+use crate::attributes::{Facts, Naming, Way, address};
 use crate::config::Keep;
 use crate::trace::SpanKind;
 use crate::tracer::Tracer;
@@ -117,15 +117,11 @@ const SIZES: &str = ",request.total_size,request.headers_bytes";
 /// A list in the order of [`Attributes::of_items`], longer by one for a listener that sends. `of`
 /// writes an attribute that may be absent, with what then comes in its place.
 fn list(of: impl Fn(&str, &str) -> String, sizes: &str) -> String {
-    // There is none before the end.
-    let duration = of("request.duration", "duration('0s')");
     let common = [
         &of("xds.cluster_name", "''"),
         &of("response.code", "0"),
         &of("request.protocol", "''"),
-        "request.time",
-        &duration,
-        "response.size,response.flags,source.address",
+        "request.time,response.size,response.flags,source.address",
     ]
     .join(",");
     let upstream = of("upstream.address", "''");
@@ -137,20 +133,8 @@ fn list(of: impl Fn(&str, &str) -> String, sizes: &str) -> String {
     )
 }
 
-/// What is known of the request whose callback this is and which goes on.
-pub(super) fn read_open(
-    expressions: Option<Expressions>,
-    tracer: &mut Tracer,
-    is_grpc: bool,
-) -> Facts {
-    // It has no duration, which `failed` can do without.
-    let all = expressions.map(|all| Expressions { without_body: all.failed, ..all });
-    let mut facts = read(all, tracer, is_grpc, false);
-    facts.duration = abi::now().saturating_sub(facts.start_time);
-    facts
-}
-
-/// The facts of the request whose callback this is.
+/// The facts of the request whose callback this is, as if it ended now: a look at the clock takes 1,500
+/// instructions less than `request.duration`.
 #[inline(never)]
 pub(super) fn read(
     expressions: Option<Expressions>,
@@ -168,7 +152,7 @@ pub(super) fn read(
     Facts {
         kind: attributes.kind,
         start_time: attributes.start_time,
-        duration: attributes.duration,
+        duration: abi::now().saturating_sub(attributes.start_time),
         protocol: attributes.protocol,
         status_code: u16::try_from(attributes.status_code).ok().filter(|code| *code != 0),
         request_size: attributes.total_size.saturating_sub(attributes.headers_size),
@@ -189,7 +173,6 @@ pub(super) fn read(
 /// Envoy's attributes that every span shows; what is absent is zero or empty.
 struct Attributes {
     start_time: u64,
-    duration: u64,
     protocol: Vec<u8>,
     status_code: u64,
     /// Of the request: what arrived of its body, and [`Self::headers_size`]. `request.size` would be
@@ -214,10 +197,8 @@ impl Attributes {
     }
 
     fn of_items(items: &[&[u8]]) -> Option<Self> {
-        let (
-            [cluster, status_code, protocol, start_time, duration, response_size, flags, source],
-            rest,
-        ) = items.split_first_chunk()?;
+        let ([cluster, status_code, protocol, start_time, response_size, flags, source], rest) =
+            items.split_first_chunk()?;
         let (upstream, local, sizes) = match rest {
             [local] => (None, local, None),
             [upstream, local] => (Some(upstream), local, None),
@@ -227,7 +208,6 @@ impl Attributes {
         };
         Some(Self {
             start_time: size(start_time),
-            duration: size(duration),
             protocol: protocol.to_vec(),
             status_code: size(status_code),
             total_size: sizes.map_or(0, |(total, _)| size(total)),
@@ -252,7 +232,6 @@ impl Attributes {
         let of_client = |path: &[&str]| (kind == SpanKind::Client).then(|| address(path)).flatten();
         Self {
             start_time: size(&["request", "time"]),
-            duration: size(&["request", "duration"]),
             protocol: bytes(&["request", "protocol"]).unwrap_or_default(),
             status_code: size(&["response", "code"]),
             total_size: size(&["request", "total_size"]),
@@ -287,12 +266,6 @@ pub(super) fn number(value: &[u8]) -> Option<i64> {
 /// A number that cannot be negative.
 fn size(value: &[u8]) -> u64 {
     number(value).and_then(|number| number.try_into().ok()).unwrap_or_default()
-}
-
-/// An IP address with its port; a Unix socket counts as absent.
-#[inline(never)]
-pub(super) fn address(value: &[u8]) -> Option<SocketAddr> {
-    core::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// A field of gRPC's status, which a trailers-only answer has among its headers.

@@ -2,8 +2,9 @@
 
 use super::abi::{self, MetricKind};
 use super::attributes::bytes;
-use super::facts::{OUTBOUND, address, number};
+use super::facts::{OUTBOUND, number};
 use super::wasi;
+use crate::attributes::address;
 use crate::config::Attribute;
 use crate::correlation::Sidecar;
 use crate::sampling::Surroundings;

@@ -27,9 +27,11 @@ CALLBACKS = ("proxy_on_context_create", "proxy_on_request_headers", "proxy_on_lo
 
 # What src/host/facts.rs asks for.
 EXPRESSION = (
-    "[request.time,request.duration,request.protocol,response.code,response.size,response.flags,"
-    "xds.cluster_name,source.address,"
-    "xds.listener_direction==2?'>'+upstream.address+'>'+upstream.local_address:destination.address]"
+    "xds.listener_direction==2"
+    "?[xds.cluster_name,response.code,request.protocol,request.time,response.size,response.flags,source.address,"
+    "upstream.address,upstream.local_address]"
+    ":[xds.cluster_name,response.code,request.protocol,request.time,response.size,response.flags,source.address,"
+    "destination.address]"
 )
 # By the probe's word for each.
 HOSTCALLS = {
