@@ -36,14 +36,14 @@ struct Piece {
 // SAFETY: a VM has one thread.
 unsafe impl Sync for Memory {}
 
-/// The class of a layout and the bytes of its pieces; nothing for what the general allocator has.
-fn class(layout: Layout) -> Option<(usize, usize)> {
+/// The class of a layout; nothing for what the general allocator has.
+fn class(layout: Layout) -> Option<usize> {
     size_class::of(layout.size()).filter(|_| layout.align() <= ALIGN)
 }
 
 impl Pieces {
     /// A piece that was free, or a new one. Null where Envoy gives no more memory.
-    fn take(&mut self, class: usize, bytes: usize) -> *mut u8 {
+    fn take(&mut self, class: usize) -> *mut u8 {
         let Some(first) = self.free.get_mut(class) else { return null_mut() };
         if !first.is_null() {
             let piece = *first;
@@ -51,7 +51,12 @@ impl Pieces {
             *first = unsafe { (*piece).next };
             return piece.cast();
         }
-        let bytes = bytes.next_multiple_of(ALIGN);
+        self.cut(size_class::bytes(class))
+    }
+
+    /// A new piece.
+    #[cold]
+    fn cut(&mut self, bytes: usize) -> *mut u8 {
         if bytes > self.left {
             // SAFETY: the layout's size is not zero.
             let block = unsafe { System.alloc(Layout::new::<Block>()) };
@@ -86,7 +91,7 @@ unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class(layout) {
             // SAFETY: there is one thread, and nothing in here allocates.
-            Some((class, bytes)) => unsafe { &mut *self.0.get() }.take(class, bytes),
+            Some(class) => unsafe { &mut *self.0.get() }.take(class),
             // SAFETY: the caller's.
             None => unsafe { System.alloc(layout) },
         }
@@ -96,7 +101,7 @@ unsafe impl GlobalAlloc for Memory {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         match class(layout) {
             // SAFETY: as above.
-            Some((class, _)) => unsafe { &mut *self.0.get() }.give_back(pointer, class),
+            Some(class) => unsafe { &mut *self.0.get() }.give_back(pointer, class),
             // SAFETY: the caller's.
             None => unsafe { System.dealloc(pointer, layout) },
         }
@@ -107,7 +112,7 @@ unsafe impl GlobalAlloc for Memory {
         // SAFETY: the caller's: such a layout is valid.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (class(layout), class(wanted)) {
-            (Some((old, _)), Some((new, _))) if old == new => return pointer,
+            (Some(old), Some(new)) if old == new => return pointer,
             // SAFETY: the caller's.
             (None, None) => return unsafe { System.realloc(pointer, layout, size) },
             _ => {}
