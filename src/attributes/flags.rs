@@ -18,6 +18,9 @@ const RETRY_LIMIT: usize = 15;
 /// in which several are usual is the last of too many tries, and there `URX` comes first.
 pub(super) fn names(flags: u64) -> String {
     let mut names = String::new();
+    if flags == 0 {
+        return names;
+    }
     let order = core::iter::once(RETRY_LIMIT)
         .chain((0..NAMES.len()).filter(|bit| *bit != RETRY_LIMIT))
         .filter(|bit| flags & (1 << bit) != 0);

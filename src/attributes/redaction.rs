@@ -4,6 +4,7 @@ use super::masking::{self, LOOK_AHEAD, REDACTED};
 use super::path_match::{self, MAX_SEGMENTS};
 use super::text;
 use crate::config::{ClientAddress, Privacy, Query, Settings};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
@@ -50,6 +51,25 @@ impl Redaction {
     /// A word of a protocol's, or an id: what it says is known.
     pub(super) fn word(&self, bytes: &[u8]) -> String {
         self.text(bytes, self.max_tag)
+    }
+
+    /// A word of which there are few; those that nearly every request has take no memory.
+    pub(super) fn common_word(&self, bytes: &[u8]) -> Cow<'static, str> {
+        Cow::Borrowed(match bytes {
+            _ if bytes.len() > self.max_tag => return self.word(bytes).into(),
+            b"GET" => "GET",
+            b"POST" => "POST",
+            b"http" => "http",
+            b"https" => "https",
+            b"HTTP/1.1" => "HTTP/1.1",
+            b"HTTP/2" => "HTTP/2",
+            _ => return self.word(bytes).into(),
+        })
+    }
+
+    /// A word that is text already.
+    pub(super) fn owned_word(&self, word: String) -> String {
+        if word.len() > self.max_tag { self.word(word.as_bytes()) } else { word }
     }
 
     /// Any text: URLs are redacted, and what looks like a secret is masked.

@@ -166,15 +166,17 @@ impl ServiceNames {
 
     /// The service that cluster or virtual host name; nothing where neither does.
     pub fn of_route(&mut self, cluster: Option<&str>, envoy: &impl Naming) -> Option<Service> {
+        let inbound = cluster.filter(|cluster| cluster.starts_with("inbound|"));
+        let is_this = |(name, _): &&(String, _)| inbound == Some(name);
+        if let Some((_, service)) = self.inbound.iter().find(is_this) {
+            return service.clone();
+        }
         let virtual_host = || envoy.virtual_host().unwrap_or_default();
         if let Some(service) = cluster.and_then(Service::from_cluster) {
             return Some(service);
         }
-        match cluster {
-            Some(inbound) if inbound.starts_with("inbound|") => {
-                if let Some((_, service)) = self.inbound.iter().find(|(name, _)| name == inbound) {
-                    return service.clone();
-                }
+        match inbound {
+            Some(inbound) => {
                 let host = envoy.cluster_service_host().unwrap_or_default();
                 let service = Service::from_inbound(&host, &virtual_host(), inbound);
                 if self.inbound.len() < MAX_INBOUND_CLUSTERS {
@@ -182,7 +184,7 @@ impl ServiceNames {
                 }
                 service
             }
-            _ => Service::from_virtual_host(&virtual_host()),
+            None => Service::from_virtual_host(&virtual_host()),
         }
     }
 

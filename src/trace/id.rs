@@ -75,7 +75,7 @@ impl SpanId {
 /// The number that 16 lower-case hex digits say; nothing where any of them is another byte.
 pub(super) fn number_of(digits: [u8; 16]) -> Option<u64> {
     let number = digits.as_chunks().0.iter().fold(0, |number, eight| {
-        number << 32 | u64::from(nibbles_together(u64::from_be_bytes(*eight)))
+        number << 32 | u64::from(nibbles_together(u64::from_le_bytes(*eight)))
     });
     (digits_of(number) == digits).then_some(number)
 }
@@ -90,7 +90,7 @@ pub(super) fn digits_of(number: u64) -> [u8; 16] {
         // A carry into the upper half of a byte tells letters from digits.
         let letters = ((nibbles + EACH * 6) >> 4) & EACH;
         let distance = u64::from(b'a' - b'9' - 1);
-        *eight = (nibbles + EACH * u64::from(b'0') + letters * distance).to_be_bytes();
+        *eight = (nibbles + EACH * u64::from(b'0') + letters * distance).to_le_bytes();
     }
     digits
 }
@@ -98,12 +98,13 @@ pub(super) fn digits_of(number: u64) -> [u8; 16] {
 /// One in each of eight bytes.
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 
-/// Each of eight nibbles in a byte of its own.
+/// Each of eight nibbles in a byte of its own, the highest in the lowest: WebAssembly has no instruction
+/// that turns the bytes of a number round.
 fn nibbles_apart(number: u32) -> u64 {
     let wide = u64::from(number);
-    let wide = (wide << 16 | wide) & 0x0000_ffff_0000_ffff;
-    let wide = (wide << 8 | wide) & 0x00ff_00ff_00ff_00ff;
-    (wide << 4 | wide) & 0x0f0f_0f0f_0f0f_0f0f
+    let wide = wide >> 16 | (wide & 0xffff) << 32;
+    let wide = (wide >> 8 & 0x0000_00ff_0000_00ff) | (wide & 0x0000_00ff_0000_00ff) << 16;
+    (wide >> 4 & 0x000f_000f_000f_000f) | (wide & 0x000f_000f_000f_000f) << 8
 }
 
 /// The other way, from digits; of bytes that are none some number or other.
@@ -111,9 +112,9 @@ fn nibbles_together(digits: u64) -> u32 {
     // Of the digits only letters have this bit.
     let letters = (digits >> 6) & EACH;
     let wide = (digits & (EACH * 0xf)).wrapping_add(letters * 9);
-    let wide = (wide >> 4 | wide) & 0x00ff_00ff_00ff_00ff;
-    let wide = (wide >> 8 | wide) & 0x0000_ffff_0000_ffff;
-    (wide >> 16 | wide) as u32
+    let wide = (wide << 4 | wide >> 8) & 0x00ff_00ff_00ff_00ff;
+    let wide = (wide << 8 | wide >> 16) & 0x0000_ffff_0000_ffff;
+    (wide << 16 | wide >> 32) as u32
 }
 
 /// Random ids from a generator that is seeded once, so that ids cost no hostcall.

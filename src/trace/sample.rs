@@ -34,15 +34,15 @@ pub(crate) fn span(kind: SpanKind) -> Span<'static> {
             port: Some(9080),
         },
         request: HttpRequest {
-            method: "GET".to_owned(),
-            scheme: "http".to_owned(),
+            method: "GET".into(),
+            scheme: "http".into(),
             authority: "h:8080".to_owned(),
             path: "/p?q=REDACTED".to_owned(),
             ..HttpRequest::default()
         },
         response: HttpResponse {
             status_code: Some(200),
-            protocol: "HTTP/1.1".to_owned(),
+            protocol: "HTTP/1.1".into(),
             response_size: 300,
             peer: "10.0.0.9".parse().ok(),
             ..HttpResponse::default()

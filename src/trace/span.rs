@@ -40,9 +40,9 @@ impl Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpRequest {
     /// `http.request.method`.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// `url.scheme`, or empty.
-    pub scheme: String,
+    pub scheme: Cow<'static, str>,
     /// `server.address` with its port as the request names it, without user information.
     pub authority: String,
     /// `url.path` and `url.query`, the query's values redacted; as they were before an Envoy on
@@ -93,7 +93,7 @@ pub struct HttpResponse {
     /// `http.response.status_code`; nothing where no answer began.
     pub status_code: Option<u16>,
     /// `network.protocol`: `HTTP/1.1`, `HTTP/2`, or empty.
-    pub protocol: String,
+    pub protocol: Cow<'static, str>,
     /// Bytes of the request's body.
     pub request_size: u64,
     /// Bytes of the response's body.

@@ -13,7 +13,14 @@ pub(super) fn text(ip: IpAddr) -> String {
         if !text.is_empty() {
             text.push('.');
         }
-        text.push_str(itoa::Buffer::new().format(octet));
+        let mut push = |digit: u8| text.push(char::from(b'0' + digit % 10));
+        if octet >= 100 {
+            push(octet / 100);
+        }
+        if octet >= 10 {
+            push(octet / 10);
+        }
+        push(octet);
     }
     text
 }

@@ -43,7 +43,7 @@ fn every_tag_and_attribute_has_a_line() {
         for method in ["GET", "BREW"] {
             let extent = if method == "GET" { Extent::Whole } else { Extent::Closed };
             let mut span = Span { kind, extent, custom_tags: Vec::new(), ..full() };
-            span.request.method = method.to_owned();
+            span.request.method = method.to_owned().into();
             let zipkin: Value =
                 serde_json::from_slice(&Zipkin::new(resource()).span(&span)).unwrap();
             names.extend(zipkin["tags"].as_object().unwrap().keys().cloned());

@@ -140,7 +140,7 @@ fn method(span: &Span, attributes: &mut Attributes) {
 fn url(span: &Span, attributes: &mut Attributes) {
     let request = &span.request;
     let (address, port) = host_and_port(&request.authority);
-    let default_port = match request.scheme.as_str() {
+    let default_port = match &*request.scheme {
         "http" => Some(80),
         "https" => Some(443),
         _ => None,
@@ -153,7 +153,7 @@ fn url(span: &Span, attributes: &mut Attributes) {
             attributes.string("url.query", query);
         }
         SpanKind::Client if !address.is_empty() => {
-            let url = [&request.scheme, "://", &request.authority, &request.path].concat();
+            let url = [&*request.scheme, "://", &request.authority, &request.path].concat();
             attributes.string("url.full", &url);
         }
         SpanKind::Client => {}

@@ -127,7 +127,7 @@ fn a_method_that_http_does_not_define_is_other_and_kept() {
         ("", "_OTHER", None),
     ] {
         let base = span(SpanKind::Server);
-        let request = HttpRequest { method: method.to_owned(), ..base.request };
+        let request = HttpRequest { method: method.to_owned().into(), ..base.request };
         let mut found = attributes_of(&Span { request, ..base });
         assert_eq!(found["http.request.method"], expected, "{method}");
         let original = original.map(serde_json::Value::from);
@@ -149,7 +149,7 @@ fn the_server_is_the_authority_and_its_port_the_schemes_where_none_is_given() {
     ] {
         let base = span(SpanKind::Server);
         let (authority, scheme) = (authority.to_owned(), scheme.to_owned());
-        let request = HttpRequest { authority, scheme, ..base.request };
+        let request = HttpRequest { authority, scheme: scheme.into(), ..base.request };
         let mut found = attributes_of(&Span { request, ..base });
         assert_eq!(found.remove("server.address"), address.map(serde_json::Value::from));
         assert_eq!(found.remove("server.port"), port.map(serde_json::Value::from));
