@@ -20,7 +20,10 @@ REQUESTS ?= 300
 SAMPLING ?=
 SPAN ?=
 SCENARIO ?= plain
-DEMO := $(RUN) -m mesh.demo --requests $(REQUESTS) --scenario $(SCENARIO) $(if $(SAMPLING),--sampling $(SAMPLING)) $(if $(SPAN),--span $(SPAN))
+APP ?= forwarding
+CORRELATION ?=
+DEMO := $(RUN) -m mesh.demo --requests $(REQUESTS) --scenario $(SCENARIO) --app '$(APP)' \
+  $(if $(CORRELATION),--correlation $(CORRELATION)) $(if $(SAMPLING),--sampling $(SAMPLING)) $(if $(SPAN),--span $(SPAN))
 
 .PHONY: help
 help: ## this list
@@ -28,6 +31,7 @@ help: ## this list
 	@echo
 	@echo "  make demo BACKEND=zipkin REQUESTS=500 SAMPLING=60 SPAN=2   (or jaeger; SPAN: show the tags of this span)"
 	@echo "  make demo SCENARIO=failures   (1 % is sampled, and yet every failed request is there)"
+	@echo "  make demo APP=silent   (applications forward nothing, and every trace is whole all the same at low load; CORRELATION=sure)"
 	@echo "  make e2e PYTEST='tests/e2e/test_mesh.py -k demo'   (only some tests)"
 	@echo "  ENVOY=/path/to/envoy or docker:IMAGE, ZIPKIN_JAR=, JAEGER=, OTEL_COLLECTOR=, MANIFESTS=, PROMTOOL=, MESHSPAN_CACHE= override what is fetched"
 

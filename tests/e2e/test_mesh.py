@@ -15,6 +15,7 @@ import pytest
 
 from mesh.envoy import wait_for
 from mesh.requests import request
+from mesh.silent import Part, Told, judge_silent
 from mesh.topology import SPANS_A_TRACE, Mesh
 from mesh.verdict import CHAIN, is_whole, judge, sampled_trace, sampling_bounds
 from mesh.waterfall import by_trace
@@ -48,6 +49,7 @@ def test_every_request_becomes_one_whole_trace(mesh: Mesh) -> None:
 # Starts a mesh, prints the process ids of all that runs, and waits to be killed.
 _WAITING_MESH = """
 import time
+from mesh.silent import Part, Told, judge_silent
 from mesh.topology import Mesh
 with Mesh() as mesh:
     print(*mesh.pids(), flush=True)
@@ -78,10 +80,14 @@ def _is_running(pid: int) -> bool:
         return False
 
 
+def _demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mesh.demo", *arguments]
+    return subprocess.run(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 @pytest.mark.parametrize("sampling", [100, 50])
 def test_demo_ends_with_code_0(sampling: int) -> None:
-    command = [sys.executable, "-m", "mesh.demo", "--requests", "200", "--sampling", str(sampling), "--span", "2"]
-    done = subprocess.run(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = _demo("--requests", "200", "--sampling", str(sampling), "--span", "2")
     assert done.returncode == 0, done.stdout
     for part in ("Trace ", "Tags of dockebi.demo SERVER", "Service graph", "incomplete traces    0"):
         assert part in done.stdout
@@ -91,14 +97,43 @@ def test_demo_ends_with_code_0(sampling: int) -> None:
 
 
 def test_demo_has_every_failed_request_though_it_samples_one_percent() -> None:
-    command = [sys.executable, "-m", "mesh.demo", "--requests", "200", "--scenario", "failures", "--span", "4"]
-    done = subprocess.run(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = _demo("--requests", "200", "--scenario", "failures", "--span", "4")
     assert done.returncode == 0, done.stdout
     for part in (r"^traces sampled +\d .*, 1 % configured", r"^incomplete traces +0", r"^sampling\.kept +error"):
         assert re.search(part, done.stdout, re.MULTILINE), part
     # Of ten that fail some may be sampled as well.
     (kept,) = re.findall(r"^failed, not sampled +(\d+)", done.stdout, re.MULTILINE)
     assert 5 <= int(kept) <= 10
+
+
+def test_demo_has_whole_traces_of_applications_that_forward_nothing() -> None:
+    done = _demo("--app", "silent", "--requests", "40", "--span", "5")
+    assert done.returncode == 0, done.stdout
+    # Each of both calls of the trace that is shown, and all of those at low load.
+    trace = done.stdout.partition("In the gateway's access log")[0]
+    assert re.findall(r"dockebi\.demo +CLIENT .* (\w+) +[\d.]+ ms", trace) == ["single", "single"], trace
+    for part in (r"^one in flight +40 +80 +80 +0 +0 +single 80 *$", r"^incomplete traces +0", r"^meshspan\.correlation +single"):
+        assert re.search(part, done.stdout, re.MULTILINE), (part, done.stdout)
+    parts = re.findall(r"^(?:until learnt|one in flight|4 in flight)((?: +\d+){5})", done.stdout, re.MULTILINE)
+    for _, calls, *of_these in (map(int, figures.split()) for figures in parts):
+        assert sum(of_these) == calls
+    assert len(parts) == 3
+
+
+def test_demo_fails_where_applications_forward_nothing_and_nothing_links_their_calls() -> None:
+    done = _demo("--app", "silent", "--correlation", "exact", "--requests", "1")
+    assert done.returncode == 1, done.stdout
+    (line,) = re.findall("^failed: .*", done.stdout, re.MULTILINE)
+    assert line.startswith("failed: no 50 requests on end had their calls linked"), line
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--app", "loud"], ["--app", ""], ["--app", "silent", "--scenario", "failures"], ["--scenario", "x"]]
+)
+def test_demo_says_in_one_line_what_it_does_not_know(arguments: list[str]) -> None:
+    done = _demo(*arguments)
+    assert (done.returncode, done.stdout.count("\n")) == (2, 1), done.stdout
+    assert arguments[0] in done.stdout
 
 
 def _span(number: int) -> dict[str, Any]:
@@ -151,6 +186,73 @@ def test_the_demos_verdict_sees_what_is_wrong_with_failures(
     wanted = [200, 500].__getitem__
     failures = judge(answers, 0, spans, len(spans), 0, len(spans), [], wanted).failures()
     assert (failures == []) if expected is None else any(expected in failure for failure in failures)
+
+
+A, B, OWN = (character * 32 for character in "abc")
+
+
+def _silent(trace_id: str, calls: list[str], requests: int = 2) -> list[dict[str, Any]]:
+    """The spans of a trace into which came a request, if it is one, and calls of a request."""
+    places = [0, 1] if requests else []
+    spans = [{**_span(place), "traceId": trace_id} for place in places]
+    for number, call in enumerate(calls):
+        ids = (f"{number + 3:x}c", f"{number + 3:x}d")
+        for place, span_id, parent in zip((2, 3), ids, (f"{2:016x}", ids[0]), strict=True):
+            span = {**_span(place), "traceId": trace_id, "id": span_id, "parentId": parent, "tags": {"meshspan.correlation": call}}
+            spans.append(span)
+    return spans
+
+
+# Requests of the traces A and B; the trace of each's calls.
+RIGHT = {A: (A, A), B: (B, B)}
+BOTH = [*_silent(A, ["single", "single"]), *_silent(B, ["single", "single"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "calls", "spans", "expected"),
+    [
+        ("all right", "sure", RIGHT, BOTH, None),
+        ("all right, in any order", "infer", RIGHT, BOTH[::-1], None),
+        ("none linked", "sure", {A: (A, A), B: (OWN, OWN)}, BOTH, "2 of 4 calls at low load are not in the trace"),
+        ("one wrong", "infer", {A: (A, A), B: (B, A)}, BOTH, "1 of 4 calls at low load are not in the trace"),
+        ("one not made", "sure", {A: (A, A), B: (B,)}, BOTH, "3 calls of 2 requests"),
+        ("one span missing", "sure", RIGHT, BOTH[:-1], "11 spans received, 12 expected"),
+        ("a call below the other", "sure", RIGHT, [*BOTH[:-2], {**BOTH[-2], "parentId": BOTH[-4]["id"]}, BOTH[-1]], "1 incomplete"),
+        ("of a trace that nobody asked for", "sure", RIGHT, [*BOTH, {**BOTH[0], "traceId": OWN}], "1 incomplete traces"),
+    ],
+)
+def test_the_silent_demos_verdict_sees_what_is_wrong_at_low_load(
+    name: str, mode: str, calls: dict[str, tuple[str, ...]], spans: list[dict[str, Any]], expected: str | None
+) -> None:
+    failures = _judge_silent(mode, calls, {}, spans)
+    assert (failures == []) if expected is None else any(expected in failure for failure in failures), failures
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "calls", "expected"),
+    [
+        ("apart", "sure", {B: (OWN, B)}, None),
+        ("wrong, where it may be", "infer", {B: (A, B)}, None),
+        ("wrong, where it may not be", "sure", {B: (A, B)}, "1 calls are in the trace of a request that did not make them"),
+    ],
+)
+def test_the_silent_demos_verdict_is_milder_at_more_load(
+    name: str, mode: str, calls: dict[str, tuple[str, ...]], expected: str | None
+) -> None:
+    of_a = ["single", "single", *["inferred"] * sum(call == A for call in calls[B])]
+    spans = [*_silent(A, of_a), *_silent(B, ["inferred"]), *_silent(OWN, ["none"] * (calls[B][0] == OWN), 0)]
+    failures = _judge_silent(mode, {A: (A, A)}, calls, spans)
+    assert failures == [] if expected is None else expected in failures, failures
+
+
+def _judge_silent(
+    mode: str, low: dict[str, tuple[str, ...]], crowd: dict[str, tuple[str, ...]], spans: list[dict[str, Any]]
+) -> list[str]:
+    def part(calls: dict[str, tuple[str, ...]]) -> Part:
+        return Part("", [Told(200, (one, True), tuple((call, True) for call in of)) for one, of in calls.items()])
+
+    parts = (part({}), part(low), part(crowd))
+    return judge_silent(parts, True, mode, 100, spans, len(spans), 0, len(spans), []).failures()
 
 
 def test_sampling_bounds_are_exact_at_the_ends() -> None:

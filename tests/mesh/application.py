@@ -1,4 +1,4 @@
-"""A small application as Istio's documentation asks for: it forwards the trace headers.
+"""A small application as Istio's documentation asks for: it forwards the trace headers, unless it is `--silent`.
 
 Standard library only, so that docker compose runs it in the plain python image:
 
@@ -89,10 +89,14 @@ class NextService:
 class Application:
     """One service of the demo."""
 
-    def __init__(self, name: str, next_service: NextService | None = None, delay: float = 0.0) -> None:
+    def __init__(
+        self, name: str, next_service: NextService | None = None, delay: float = 0.0, calls: int = 1, silent: bool = False
+    ) -> None:
         self._name = name
         self._next = next_service
         self._delay = delay
+        self._calls = calls
+        self._silent = silent
 
     async def serve(self, host: str, port: int) -> asyncio.Server:
         """Start listening; `fd:3` takes over a socket that listens already."""
@@ -126,9 +130,12 @@ class Application:
             elif kind == "delay":
                 await asyncio.sleep(float(value))
         else:
+            answers = []
             try:
-                status, body = await self._next.get(path, trace)
-                answer["next"] = json.loads(body) if status == 200 else body.decode("latin-1")
+                for _ in range(self._calls):
+                    status, body = await self._next.get(path, [] if self._silent else trace)
+                    answers.append(json.loads(body) if status == 200 else body.decode("latin-1"))
+                answer["next"] = answers[0] if self._calls == 1 else answers
             except (OSError, asyncio.IncompleteReadError, ValueError) as error:
                 status, answer["next"] = 502, str(error)
         return status, json.dumps(answer).encode()
@@ -141,7 +148,8 @@ def _address(text: str) -> tuple[str, int]:
 
 async def _run(options: argparse.Namespace) -> None:
     next_service = NextService(options.next, options.through) if options.next else None
-    server = await Application(options.name, next_service, options.delay).serve(*options.listen)
+    application = Application(options.name, next_service, options.delay, options.calls, options.silent)
+    server = await application.serve(*options.listen)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -157,4 +165,6 @@ if __name__ == "__main__":
     parser.add_argument("--next", metavar="URL", help="the service that it calls for every request")
     parser.add_argument("--through", type=_address, metavar="HOST:PORT", help="the sidecar to call it through")
     parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="its own work per request")
+    parser.add_argument("--calls", type=int, default=1, metavar="N", help="how often it calls for every request (1)")
+    parser.add_argument("--silent", action="store_true", help="forward no header")
     asyncio.run(_run(parser.parse_args()))

@@ -3,7 +3,8 @@
 `python -m mesh.demo` (with PYTHONPATH=tests), or `make demo`.  It ends with code 0 only
 if every trace arrived whole and once and nothing was dropped.  With `--scenario failures` it
 samples 1 % and keeps errors; every twentieth request fails in the last service, and then the
-traces of all these have to be there as well, and nothing else.
+traces of all these have to be there as well, and nothing else.  With `--app silent` the
+applications forward no header, and every trace has to be whole all the same while load is low.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from . import waterfall
+from . import silent, waterfall
 from .backends import BACKENDS, Backend, start_backend
 from .browser import BrowserFailed
 from .cache import PartMissing
 from .config import MODULE, load, plugin_configuration
 from .processes import ProcessFailed, end_with_parent, new_run_folder
+from .progress import progress_bar
 from .requests import Connection
 from .topology import SPANS_A_TRACE, Mesh
 from .tracers import TRACERS
@@ -45,9 +46,16 @@ FAILING = 20
 Answers = list[tuple[int, Any]]
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="mesh.demo", description=(__doc__ or "").split("\n")[0])
+    parser = _Parser(prog="mesh.demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--requests", type=int, default=300, metavar="N", help="how many to send (300)")
     parser.add_argument(
         "--backend", default="builtin", choices=BACKENDS,
@@ -55,6 +63,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--sampling", type=float, metavar="PERCENT", help="percentage (60, as in envoy/*.yaml)")
     parser.add_argument("--scenario", default="plain", choices=("plain", "failures"), help="whether requests fail (plain)")
+    parser.add_argument(
+        "--app", default="forwarding", choices=("forwarding", "silent"), help="whether applications forward trace headers"
+    )
+    parser.add_argument(
+        "--correlation", default="infer", choices=silent.MODES, help="how calls of --app silent are linked (infer)"
+    )
     parser.add_argument("--span", type=int, metavar="N", help="also show the tags of the trace's Nth span")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="save what Zipkin's web page shows")
     parser.add_argument("--keep", action="store_true", help="keep everything running until Ctrl-C")
@@ -69,12 +83,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
             parser.error("--scenario failures needs --tracer meshspan")
         if options.sampling is None:
             options.sampling = 1.0
+    options.spans_a_trace = SPANS_A_TRACE
+    if options.app == "silent":
+        if options.tracer != "meshspan" or options.scenario != "plain":
+            parser.error("--app silent needs --tracer meshspan and --scenario plain")
+        if options.sampling is None:
+            options.sampling = 100.0
+        options.spans_a_trace = len(silent.TREE)
     if options.requests < 1:
         parser.error("--requests: at least 1")
     if options.sampling is not None and not 0 <= options.sampling <= 100:
         parser.error("--sampling: a percentage from 0 to 100")
-    if options.span is not None and not 1 <= options.span <= SPANS_A_TRACE:
-        parser.error(f"--span: a trace has the spans 1 to {SPANS_A_TRACE}")
+    if options.span is not None and not 1 <= options.span <= options.spans_a_trace:
+        parser.error(f"--span: a trace has the spans 1 to {options.spans_a_trace}")
     return options
 
 
@@ -86,8 +107,7 @@ def wanted_status(scenario: str, number: int) -> int:
 def send_requests(console: Console, port: int, count: int, scenario: str) -> Answers:
     """Send the requests over one connection, each for one of a few accounts."""
     answers: Answers = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress, Connection(port) as connection:
+    with progress_bar(console) as progress, Connection(port) as connection:
         task = progress.add_task("requests", total=count)
         for number in range(count):
             headers = [("x-account-id", f"account-{number % 7}"), ("user-agent", "meshspan-demo")]
@@ -114,8 +134,8 @@ def dropped_spans(mesh: Mesh) -> int:
     )
 
 
-def summary(verdict: Verdict) -> Table:
-    """The table that the demo ends with."""
+def summary(verdict: Verdict, spans: str) -> Table:
+    """The table that the demo ends with; `spans` says how many are expected of what."""
     share = 100 * len(verdict.sampled) / verdict.requests
     table = Table(title="Summary", title_justify="left", box=None, pad_edge=False, show_header=False)
     table.add_column()
@@ -125,7 +145,7 @@ def summary(verdict: Verdict) -> Table:
     table.add_row("traces sampled", str(len(verdict.sampled)), f"{share:.1f} %, {verdict.percentage:g} % configured")
     if verdict.kept:
         table.add_row("failed, not sampled", str(len(verdict.kept)), "kept all the same")
-    table.add_row("spans expected", str(verdict.expected), f"{SPANS_A_TRACE} a trace")
+    table.add_row("spans expected", str(verdict.expected), spans)
     table.add_row("spans received", str(verdict.received), "")
     table.add_row("incomplete traces", str(len(verdict.incomplete)), "")
     table.add_row("dropped", str(verdict.dropped), "wasmcustom.meshspan_spans_dropped_*")
@@ -181,6 +201,7 @@ def sampling_of(options: argparse.Namespace) -> float | dict[str, Any] | None:
 
 def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
     """Run the demo; returns the exit code."""
+    is_silent = options.app == "silent"
     with console.status("starting the collector (it is fetched or built the first time)"):
         backend = start_backend(options.backend, folder)
     try:
@@ -188,9 +209,10 @@ def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
             mesh = Mesh(
                 options.tracer, sampling_of(options),
                 collector_port=backend.port, protocol=backend.protocol, folder=folder,
+                **({"calls": silent.CALLS, "silent": True, "change": silent.set_mode(options.correlation)} if is_silent else {}),
             )  # fmt: skip
         with mesh:
-            code = run_requests(options, console, mesh, backend)
+            code = (run_silent if is_silent else run_requests)(options, console, mesh, backend)
             if options.keep:
                 keep_running(console, mesh, backend)
             return code
@@ -213,14 +235,7 @@ def run_requests(options: argparse.Namespace, console: Console, mesh: Mesh, back
     with console.status("waiting for the spans"):
         wait_for_spans(backend, len(expected) * SPANS_A_TRACE)
     spans = backend.spans(expected)
-    traces = waterfall.by_trace(spans)
-    if traces:
-        # The last one: the first also pays for opening every connection.
-        shown = next((one for one in reversed(expected) if one in traces), next(iter(traces)))
-        show_trace(console, backend, traces[shown], log_line(mesh, shown), options.span)
-        if options.pictures:
-            with console.status("taking pictures of Zipkin's web page"):
-                take_pictures(backend.trace_url(shown) or "", backend.web_url() or "", options.pictures)
+    show_one(options, console, mesh, backend, waterfall.by_trace(spans), expected)
     native = options.tracer != "meshspan"
     statistic = "tracing.zipkin.spans_sent" if native else "wasmcustom.meshspan_spans_sampled"
     percentage = options.sampling
@@ -230,8 +245,50 @@ def run_requests(options: argparse.Namespace, console: Console, mesh: Mesh, back
         answers, percentage, spans, backend.span_count(), dropped_spans(mesh),
         mesh.stats_sum(statistic), backend.errors(), lambda number: wanted_status(options.scenario, number),
     )  # fmt: skip
+    return conclude(console, verdict, f"{SPANS_A_TRACE} a trace")
+
+
+def run_silent(options: argparse.Namespace, console: Console, mesh: Mesh, backend: Backend) -> int:
+    """The same with applications that forward nothing."""
+    parts, has_learnt = silent.send_all(console, mesh.gateway_port, options.requests)
+    wanted = silent.wanted_spans(parts)
+    with console.status("waiting for the spans"):
+        wait_for_spans(backend, sum(spans.total() for spans in wanted.values()))
+    spans = backend.spans(wanted)
+    traces = waterfall.by_trace(spans)
+    low = parts[1] if has_learnt else parts[0]
+    show_one(options, console, mesh, backend, traces, [one.request[0] for one in low.told])
+    inferred = silent.an_inferred(parts[2], traces)
+    if inferred is not None:
+        console.print(f"\nAnd one of those with {parts[2].title}, linked by timing")
+        console.print(waterfall.waterfall(inferred, console.width))
+    verdict = silent.judge_silent(
+        parts, has_learnt, options.correlation, options.sampling, spans, backend.span_count(), dropped_spans(mesh),
+        mesh.stats_sum("wasmcustom.meshspan_spans_sampled"), backend.errors(),
+    )  # fmt: skip
     console.print()
-    console.print(summary(verdict))
+    console.print(silent.links_table(verdict, spans))
+    return conclude(console, verdict, f"{len(silent.TREE)} a trace, if its calls are in it")
+
+
+def show_one(
+    options: argparse.Namespace, console: Console, mesh: Mesh, backend: Backend,
+    traces: dict[str, list[waterfall.Span]], expected: list[str],
+) -> None:  # fmt: skip
+    """Show the last of the traces that are expected: the first also pays for opening every connection."""
+    if not traces:
+        return
+    shown = next((one for one in reversed(expected) if one in traces), next(iter(traces)))
+    show_trace(console, backend, traces[shown], log_line(mesh, shown), options.span)
+    if options.pictures:
+        with console.status("taking pictures of Zipkin's web page"):
+            take_pictures(backend.trace_url(shown) or "", backend.web_url() or "", options.pictures)
+
+
+def conclude(console: Console, verdict: Verdict, spans: str) -> int:
+    """Print the summary and what is wrong; returns the exit code."""
+    console.print()
+    console.print(summary(verdict, spans))
     failures = verdict.failures()
     for failure in failures:
         console.print(Text(f"failed: {failure}", style="red"), soft_wrap=True)

@@ -33,6 +33,7 @@ class Mesh:
     `collector_port` is where spans go, by `protocol` (meshspan's); None starts the built-in receiver.
     `native_flush` is for Envoy's own tracer: spans, milliseconds (as shipped 5, 5000).
     `waypoint` puts one before dockebi, that the gateway reaches through HBONE.
+    `calls` is how often dockebi calls the storage for a request; `silent` applications forward no header.
     `change` edits each Envoy's configuration last, by its name.
     """
 
@@ -49,6 +50,8 @@ class Mesh:
         concurrency: int = 1,
         native_flush: tuple[int, int] = (5, 500),
         waypoint: bool = False,
+        calls: int = 1,
+        silent: bool = False,
         change: Callable[[str, Config], Any] | None = None,
         folder: Path | None = None,
     ) -> None:
@@ -66,6 +69,7 @@ class Mesh:
         self._concurrency = concurrency
         self._native_flush = native_flush
         self._waypoint = waypoint
+        self._calling = ("--calls", str(calls), *(["--silent"] if silent else []))
         self._change = change
         self._applications: list[Process] = []
         self._loop: BackgroundLoop | None = None
@@ -105,7 +109,8 @@ class Mesh:
             },
         )
         through = f"127.0.0.1:{dockebi.ports['virtualOutbound']}"
-        self._start_application("dockebi", dockebi_application, "--next", STORAGE_URL, "--through", through)
+        calling = ("--next", STORAGE_URL, "--through", through, *self._calling)
+        self._start_application("dockebi", dockebi_application, *calling)
         before_dockebi = ("127.0.0.1", dockebi.ports["virtualInbound"])
         if self._waypoint:
             waypoint = self._start_envoy("waypoint", {**collector, ("dockebi", 15006): before_dockebi})

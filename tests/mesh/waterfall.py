@@ -49,17 +49,21 @@ def waterfall(trace: list[Span], width: int = 120) -> Table:
     end = max(span["timestamp"] + span["duration"] for span in trace)
     services = ["  " * depth + service(span) for depth, span in ordered]
     widest = max(map(len, services))
-    bar_width = max(10, min(36, width - widest - 58))
+    links = [linked_by(span) for _, span in ordered]
+    links_width = max(map(len, links)) and max(9, *map(len, links)) + 2
+    bar_width = max(10, min(36, width - widest - links_width - 58))
     table = Table(title=f"Trace {trace[0]['traceId']}", title_justify="left", box=None, pad_edge=False)
     table.add_column("", no_wrap=True, min_width=1)
     table.add_column("service", no_wrap=True, min_width=widest)
     table.add_column("kind", no_wrap=True, min_width=6)
     # The one column that gives way on a narrow terminal.
     table.add_column("name", no_wrap=True, overflow="ellipsis")
+    if links_width:
+        table.add_column("linked by", no_wrap=True, min_width=links_width - 2)
     table.add_column("duration", justify="right", no_wrap=True, min_width=9)
     table.add_column("", no_wrap=True, min_width=3)
     table.add_column(f"{(end - start) / 1000:.2f} ms", no_wrap=True, min_width=bar_width)
-    for number, (label, (_, span)) in enumerate(zip(services, ordered, strict=True), 1):
+    for number, (label, link, (_, span)) in enumerate(zip(services, links, ordered, strict=True), 1):
         colour = _COLOURS.get(span.get("kind", ""), "white")
         tags = span.get("tags", {})
         status = tags.get("http.status_code") or tags.get("http.response.status_code", "-")
@@ -68,11 +72,19 @@ def waterfall(trace: list[Span], width: int = 120) -> Table:
             label,
             Text(span.get("kind", "-"), style=colour),
             Text(span.get("name", "").replace(".svc.cluster.local", "")),
+            *([Text(link, style="magenta")] if links_width else []),
             f"{span['duration'] / 1000:.2f} ms",
             Text(status, style="red" if "error" in tags else "green"),
             Text(_bar(span, start, end, bar_width), style=colour),
         )
     return table
+
+
+def linked_by(span: Span) -> str:
+    """How its parent was found, where the application forwarded none: the mode, and how sure it is of that."""
+    tags = span.get("tags", {})
+    words = (tags.get("meshspan.correlation", ""), tags.get("meshspan.correlation.confidence", ""))
+    return " ".join(filter(None, words))
 
 
 def _bar(span: Span, start: int, end: int, bar_width: int) -> str:
