@@ -459,6 +459,31 @@ fn a_worker_that_shares_reads_no_bytes_of_others_in_a_tick() {
 }
 
 #[test]
+fn routes_and_hosts_beyond_those_that_are_told_apart_are_counted() {
+    let store = Store::default();
+    let settings = Settings { mode: CorrelationMode::Infer, ..Settings::default() };
+    let [main, one] = &mut workers(2, &settings, &store)[..] else { panic!() };
+    for second in 1..=3 {
+        main.tick(NOW + second, &store);
+        one.tick(NOW + second, &store);
+    }
+    // As many as there is room for, and three more, twice.
+    for number in (1..=32 + 3).chain(1..=32 + 3) {
+        let path = format!("/route{}", number % 35);
+        let ticket = one.arrive(&[(":path", &path)], context(1, number), &store);
+        one.end(ticket, &store);
+    }
+    one.arrive(&[(":path", "/route1")], context(1, 1), &store);
+    for number in (1..=16 + 2).chain(1..=16 + 2) {
+        one.origin(&[(":authority", &format!("host{}", number % 18))], &store);
+    }
+    one.tick(NOW + 4, &store);
+    let mut told = Vec::new();
+    one.stats.flush(|metric, change| told.push((metric, change)));
+    assert_eq!(told, [(Metric::CorrelationInferenceFull, 2 * 3 + 2 * 2)]);
+}
+
+#[test]
 fn a_worker_that_becomes_alone_or_gets_company_keeps_count() {
     let store = Store::default();
     let mut all = workers(3, &sure(), &store);

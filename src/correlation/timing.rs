@@ -180,7 +180,9 @@ impl Correlation {
     /// A second or so has passed.
     pub(super) fn time_tick(&mut self, stats: &mut Stats, envoy: &dyn Sidecar) {
         let Self { rings, infer, workers, sure, .. } = self;
-        let (Some(its), Some(infer)) = (&mut *rings, infer) else { return };
+        let Some(infer) = infer else { return };
+        stats.add(Metric::CorrelationInferenceFull, infer.take_full().into());
+        let Some(its) = &mut *rings else { return };
         let now = envoy.clock() / 1000;
         its.beat(now, sure.crowd.own().requests(), envoy);
         its.read(now, workers.look_up(envoy), true, infer, envoy);

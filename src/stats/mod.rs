@@ -48,7 +48,7 @@ pub enum Metric {
     CorrelationTableFull,
     /// Calls, hosts, connections and requests of which correlation could not keep what might have been evidence.
     CorrelationEvidenceFull,
-    /// Requests that came in while as many were in flight as times can be told from.
+    /// Requests, calls and what was learnt of which mode `infer` could not keep what tells them apart.
     CorrelationInferenceFull,
     /// How often times told by another worker were missing, so that for a while nothing could be told from any.
     CorrelationInferenceMissed,

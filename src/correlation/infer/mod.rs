@@ -52,6 +52,8 @@ pub struct Infer {
     missing: u64,
     /// The share of hypotheses that was given up lately.
     doubt: f32,
+    /// Requests by routes and calls to hosts for which there was no room.
+    full: u32,
 }
 
 impl Infer {
@@ -66,6 +68,7 @@ impl Infer {
             beam: Beam::new(),
             missing: 0,
             doubt: 0.0,
+            full: 0,
         }
     }
 
@@ -99,6 +102,7 @@ impl Infer {
                 self.routes.push(route);
                 self.routes.len() - 1
             } else {
+                self.full += 1;
                 ROUTES
             }
         });
@@ -114,13 +118,16 @@ impl Infer {
     #[inline(never)]
     fn host(&mut self, digest: u64) -> Option<usize> {
         let place = self.hosts.iter().position(|it| it.digest == digest);
-        place.or_else(|| {
-            (self.hosts.len() < MOST_HOSTS).then(|| {
-                self.hosts.push(Host { digest, stray: 0.0, calls: 0.0 });
-                self.states.hosts = self.hosts.len();
-                self.hosts.len() - 1
-            })
-        })
+        if place.is_some() {
+            return place;
+        }
+        if self.hosts.len() == MOST_HOSTS {
+            self.full += 1;
+            return None;
+        }
+        self.hosts.push(Host { digest, stray: 0.0, calls: 0.0 });
+        self.states.hosts = self.hosts.len();
+        Some(self.hosts.len() - 1)
     }
 
     /// A call to a host begins while so many requests are in flight, which `known` is the cause of if
@@ -160,6 +167,11 @@ impl Infer {
             self.ports.answered(port, now);
             self.beam.answered(now, stream, place as u8, &mut self.states);
         }
+    }
+
+    /// How often there was no room for a route, a host or a state, since this was last asked.
+    pub fn take_full(&mut self) -> u32 {
+        core::mem::take(&mut self.full) + core::mem::take(&mut self.states.full)
     }
 
     /// The response of a request is over.

@@ -91,11 +91,13 @@ pub(super) struct States {
     index: Vec<u16>,
     /// How many hosts are called.
     pub(super) hosts: usize,
+    /// How often a state was learnt from for which there was no room.
+    pub(super) full: u32,
 }
 
 impl States {
     pub(super) fn new() -> Self {
-        Self { all: Vec::new(), index: vec![NOWHERE; INDEX], hosts: 0 }
+        Self { all: Vec::new(), index: vec![NOWHERE; INDEX], hosts: 0, full: 0 }
     }
 
     fn place(&self, key: u64) -> Result<u16, usize> {
@@ -122,7 +124,10 @@ impl States {
         let key = past.key(route);
         match self.place(key) {
             Ok(number) => number,
-            Err(_) if self.all.len() >= MOST_STATES => back.unwrap_or(NOWHERE),
+            Err(_) if self.all.len() >= MOST_STATES => {
+                self.full += 1;
+                back.unwrap_or(NOWHERE)
+            }
             Err(place) => {
                 let number = self.all.len() as u16;
                 if let Some(index) = self.index.get_mut(place) {

@@ -262,5 +262,7 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
             assert!(infer.states.len() <= MOST_STATES);
         }
         assert_eq!((infer.hosts.len(), infer.routes.len()), (MOST_HOSTS, ROUTES));
+        assert_eq!(infer.states.full > 0, infer.states.len() == MOST_STATES);
+        assert!(infer.take_full() > 0 && infer.take_full() == 0);
     }
 }
