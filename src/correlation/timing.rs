@@ -66,6 +66,12 @@ impl Correlation {
         true
     }
 
+    /// How much is kept of what is told by times, for tests: hypotheses, requests, places for these, routes,
+    /// hosts, states, connections.
+    pub fn timing_sizes(&self) -> [usize; 7] {
+        self.infer.as_ref().map(|infer| infer.sizes()).unwrap_or_default()
+    }
+
     /// A request has come, of which it counts when.
     pub(super) fn time_arrival(
         &mut self,

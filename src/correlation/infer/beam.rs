@@ -770,7 +770,7 @@ impl Beam {
         self.merge();
     }
 
-    #[cfg(test)]
+    /// How many hypotheses, requests, and places for these there are.
     pub(super) fn sizes(&self) -> [usize; 3] {
         [self.hypotheses.len(), self.live.len(), self.requests.len()]
     }

@@ -174,6 +174,13 @@ impl Infer {
         core::mem::take(&mut self.full) + core::mem::take(&mut self.states.full)
     }
 
+    /// How many hypotheses, requests, places for these, routes, hosts, states and connections are kept.
+    pub fn sizes(&self) -> [usize; 7] {
+        let [hypotheses, requests, places] = self.beam.sizes();
+        let Self { routes, hosts, states, ports, .. } = self;
+        [hypotheses, requests, places, routes.len(), hosts.len(), states.len(), ports.len()]
+    }
+
     /// The response of a request is over.
     pub fn responded(&mut self, now: u64, stream: u32) {
         self.beam.responded(now, stream, self.ports.have_owners(), &mut self.states);

@@ -156,6 +156,11 @@ impl Ports {
         self.affinity > 0.0
     }
 
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     pub(super) fn answered(&mut self, port: u16, now: u64) {
         if let Some(known) = self.known.iter_mut().find(|it| it.port == port) {
             (known.is_busy, known.time) = (false, now);

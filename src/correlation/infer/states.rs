@@ -182,7 +182,6 @@ impl States {
         past.prior(self.hosts).of(kind)
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
