@@ -3,7 +3,7 @@
 use super::intensity::{Kind, width_at};
 use super::maths::{added, exp, ln, us};
 use super::ports::{CLASSES, Evidence, NOBODY, Ports};
-use super::states::{NOWHERE, Past, States};
+use super::states::{NOWHERE, Past, States, Turn};
 use crate::correlation::keys::mixed;
 use crate::correlation::origin::Context;
 use std::collections::BinaryHeap;
@@ -18,6 +18,8 @@ const WORK: usize = 360;
 const TRACKS: usize = 64;
 /// The most calls under way that may be a request's and are told apart, as many as a number has bits.
 const OPEN: usize = 32;
+/// The most states of one hypothesis in which it is looked at whose turn it is.
+const QUEUES: usize = 4;
 /// The most events of a request, over all its pasts, that are learnt from.
 const NODES: usize = 250;
 /// How much less likely than the best a hypothesis is that is given up, as a logarithm.
@@ -40,7 +42,18 @@ struct Node {
     time: u64,
     /// What it has done by itself.
     kind: Option<Kind>,
+    turn: Turn,
     weight: f32,
+}
+
+/// Requests in one state according to a hypothesis.
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    state: u16,
+    /// Since when the first has been in it, how often that does what is looked at, and how often all do.
+    first: u64,
+    of_first: f32,
+    of_all: f32,
 }
 
 /// Where a request is according to some hypotheses.
@@ -57,6 +70,9 @@ struct Track {
     // As of the event that is looked at.
     lasting: f32,
     rate: f32,
+    often: f32,
+    /// How often those in its state come before their turn, as a share of how often they would by chance.
+    early: f32,
     /// How likely it makes a call, and what the connection says of that: where that is no other's, and
     /// where it is.
     makes: [(u8, f32); 2],
@@ -99,6 +115,8 @@ struct Child {
     slot: u8,
     /// What the connection says of it.
     class: u8,
+    /// How much likelier whose turn it is makes it, as a logarithm.
+    by_turn: f32,
 }
 
 /// A call that begins.
@@ -166,6 +184,30 @@ impl Hypothesis {
     }
 }
 
+impl Queue {
+    const EMPTY: Self = Self { state: NOWHERE, first: u64::MAX, of_first: 0.0, of_all: 0.0 };
+
+    /// Whether this is the queue of a track, which then is in it.
+    fn add(&mut self, track: &Track) -> bool {
+        if self.first == u64::MAX && self.state == NOWHERE {
+            self.state = track.state;
+        }
+        let is_its = self.state == track.state;
+        if is_its {
+            self.of_all += track.often;
+            if track.time < self.first {
+                (self.first, self.of_first) = (track.time, track.often);
+            }
+        }
+        is_its
+    }
+
+    fn turn(&self, track: &Track) -> Turn {
+        let expected = 1.0 - self.of_first / self.of_all;
+        Turn { is_early: track.time > self.first, expected }
+    }
+}
+
 impl Request {
     fn track(&mut self, track: u8) -> Option<&mut Track> {
         self.tracks.get_mut(usize::from(track))
@@ -180,12 +222,13 @@ impl Request {
     }
 
     /// A track goes on to what it is now.
-    fn step(&mut self, track: u8, now: u64, kind: Option<Kind>, states: &States) {
+    fn step(&mut self, track: u8, now: u64, kind: Option<Kind>, turn: Turn, states: &States) {
         let Some(track) = self.tracks.get_mut(usize::from(track)) else { return };
         track.state = states.find(self.route, track.past);
         track.time = now;
         if self.nodes.len() < NODES {
-            let node = Node { before: track.node, past: track.past, time: now, kind, weight: 0.0 };
+            let node =
+                Node { before: track.node, past: track.past, time: now, kind, turn, weight: 0.0 };
             track.node = self.nodes.len() as u8;
             self.nodes.push(node);
         }
@@ -198,7 +241,7 @@ impl Request {
             if let Some(before) = self.nodes.get_mut(usize::from(node.before)) {
                 before.weight += node.weight;
                 let time = us(before.time, node.time);
-                states.learn(self.route, before.past, time, node.kind, node.weight);
+                states.learn(self.route, before.past, time, node.kind, node.turn, node.weight);
             }
         }
     }
@@ -224,11 +267,14 @@ impl Request {
             let Some(track) = self.tracks.get_mut(usize::from(place)) else { continue };
             let time = us(track.time, now);
             let otherwise = states.prior(track.past, kind);
-            let (lasting, rate) = match states.of(track.state) {
-                Some(known) => (known.lasting(time), known.rate(time, kind, otherwise)),
-                None => (0.0, otherwise / width_at(time)),
+            (track.lasting, track.often, track.early) = match states.of(track.state) {
+                Some((known, early)) => {
+                    (known.lasting(time), known.rate(time, kind, otherwise), early)
+                }
+                None => (0.0, otherwise / width_at(time), 1.0),
             };
-            (track.lasting, track.rate, track.next) = (lasting, ln(rate.max(1e-12)), NONE);
+            track.next = NONE;
+            track.rate = ln(track.often.max(1e-12));
         }
     }
 
@@ -334,12 +380,14 @@ impl Beam {
             port: 0,
             lasting: 0.0,
             rate: 0.0,
+            often: 0.0,
+            early: 1.0,
             makes: [(0, 0.0); 2],
             next: NONE,
             weight: 0.0,
         };
         request.add(0, track);
-        request.step(0, now, None, states);
+        request.step(0, now, None, Turn::default(), states);
         match self.requests.get_mut(place) {
             Some(free) => *free = request,
             None => self.requests.push(request),
@@ -403,31 +451,52 @@ impl Beam {
         let mut best = f32::MIN;
         for (number, hypothesis) in self.hypotheses.iter().enumerate() {
             let (mut all, mut has_owner) = (hypothesis.weight, false);
+            // Those that wait for their turn.
+            let mut queues = [Queue::EMPTY; QUEUES];
             for slot in &self.live {
                 if let Some((request, track)) = at(&self.requests, hypothesis, *slot) {
                     all += track.lasting;
                     has_owner |= !request.has_responded && track.port == call.ports.port;
+                    if track.early < 1.0 {
+                        queues.iter_mut().any(|queue| queue.add(track));
+                    }
                 }
             }
-            let mut add = |slot: u8, class: u8, more: f32| {
-                let score = all + more;
+            let mut add = |slot: u8, class: u8, by_turn: f32, more: f32| {
+                let score = all + more + by_turn;
                 if score > best - FAR {
                     best = best.max(score);
-                    children.push(Child { score, number: number as u8, slot, class });
+                    children.push(Child { score, number: number as u8, slot, class, by_turn });
                 }
             };
             for slot in bits(possible) {
-                if let Some((_, track)) = at(&self.requests, hypothesis, slot) {
-                    let [free, taken] = track.makes;
-                    let (class, more) = if has_owner { taken } else { free };
-                    add(slot, class, more);
+                let Some((_, track)) = at(&self.requests, hypothesis, slot) else { continue };
+                let [free, taken] = track.makes;
+                let (class, more) = if has_owner { taken } else { free };
+                let mut by_turn = 0.0;
+                if track.early < 1.0
+                    && let Some(queue) = queues.iter().find(|it| it.state == track.state)
+                {
+                    by_turn = queue.turn(track).likely(track.early);
                 }
+                add(slot, class, by_turn, more);
             }
             if call.known.is_none() {
-                add(NONE, NOBODY as u8, of_nobody);
+                add(NONE, NOBODY as u8, 0.0, of_nobody);
             }
         }
         best
+    }
+
+    /// Whether it would be another's turn before that of one on this track.
+    fn turn(&self, hypothesis: &Hypothesis, track: &Track) -> Turn {
+        let mut queue = Queue { state: track.state, ..Queue::EMPTY };
+        for slot in &self.live {
+            if let Some((_, track)) = at(&self.requests, hypothesis, *slot) {
+                queue.add(track);
+            }
+        }
+        queue.turn(track)
     }
 
     /// The likeliest hypotheses are what is gone on with; the share of the others.
@@ -461,9 +530,8 @@ impl Beam {
             match at(&self.requests, old, child.slot) {
                 None => new.weight += call.stray,
                 Some((_, track)) => {
-                    new.weight += track.lasting + track.rate;
-                    let Some(made) = self.branch(child.slot, new.of(child.slot), now, call, states)
-                    else {
+                    new.weight += track.lasting + track.rate + child.by_turn;
+                    let Some(made) = self.branch(child.slot, &new, now, call, states) else {
                         continue;
                     };
                     new.set(child.slot, made);
@@ -488,16 +556,18 @@ impl Beam {
     fn branch(
         &mut self,
         slot: u8,
-        track: u8,
+        hypothesis: &Hypothesis,
         now: u64,
         call: &Call<'_>,
         states: &States,
     ) -> Option<u8> {
-        let request = self.requests.get_mut(usize::from(slot))?;
-        let mut new = *request.track(track)?;
-        if new.next != NONE {
-            return Some(new.next);
+        let (_, track) = at(&self.requests, hypothesis, slot)?;
+        if track.next != NONE {
+            return Some(track.next);
         }
+        let (mut new, turn) = (*track, self.turn(hypothesis, track));
+        let track = hypothesis.of(slot);
+        let request = self.requests.get_mut(usize::from(slot))?;
         let open = &mut request.open;
         let known = open.iter().position(|it| *it == call.stream);
         if let Some(place) = known.or_else(|| open.iter().position(|it| *it == 0)) {
@@ -523,7 +593,7 @@ impl Beam {
                     return None;
                 }
                 request.add(made, new);
-                request.step(made, now, Some(Kind::call(call.host)), states);
+                request.step(made, now, Some(Kind::call(call.host)), turn, states);
                 made
             }
         };
@@ -572,7 +642,7 @@ impl Beam {
                 track.open &= !open;
                 track.past = track.past.answered(host);
                 let lasting = track.lasting;
-                request.step(number, now, None, states);
+                request.step(number, now, None, Turn::default(), states);
                 self.weigh(slot, number, lasting);
             }
             self.join(slot);
@@ -668,7 +738,7 @@ impl Beam {
                 track.port = 0;
             }
             let more = track.lasting + track.rate;
-            request.step(number, now, Some(Kind::RESPONSE), states);
+            request.step(number, now, Some(Kind::RESPONSE), Turn::default(), states);
             self.weigh(slot, number, more);
         }
         let best = best_of(&self.hypotheses);
@@ -692,7 +762,7 @@ impl Beam {
         for track in bits(likely) {
             let Some(track) = request.tracks.get(usize::from(track)) else { continue };
             let horizon = match states.of(track.state) {
-                Some(known) if known.observations > 10.0 => known.horizon.clamp(LEAST, MOST),
+                Some((known, _)) if known.observations > 10.0 => known.horizon.clamp(LEAST, MOST),
                 _ => UNKNOWN,
             };
             request.horizon = request.horizon.max(horizon);
@@ -760,7 +830,7 @@ impl Beam {
             if let Some(node) = nodes.get_mut(usize::from(track.node)) {
                 node.weight += weight;
             }
-            states.learn(*route, track.past, us(track.time, now), None, weight);
+            states.learn(*route, track.past, us(track.time, now), None, Turn::default(), weight);
         }
         request.learn(states);
         request.is_taken = false;

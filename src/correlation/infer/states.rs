@@ -1,10 +1,18 @@
 //! The states that requests go through, by what they have done so far.
 
 use super::intensity::{Intensity, Kind, Prior};
+use super::maths::ln;
 use crate::correlation::keys::mixed;
 
 /// The most states, and the places where they are looked for.
 pub(super) const MOST_STATES: usize = 160;
+/// How many requests count for it that turns say nothing; the share of early ones below which they say
+/// something, and at least; what the first's share is at least taken for; and when counts are halved.
+const CAUTION: f32 = 5.0;
+const HARDLY: f32 = 0.95;
+const LEAST_EARLY: f32 = 0.02;
+const LEAST_FIRST: f32 = 0.1;
+const MOST_TURNS: f32 = 500.0;
 const INDEX: usize = 512;
 /// The most hosts; calls to others are not looked at. Counts of four bits each are a number of 64.
 pub(super) const MOST_HOSTS: usize = 16;
@@ -82,6 +90,29 @@ struct State {
     /// The same state of any route.
     back: Option<u16>,
     intensity: Intensity,
+    /// How many came before their turn, and how many would have if they did not wait for each other.
+    early: f32,
+    expected: f32,
+}
+
+/// Whether a request did something before one that had been in the same state for longer, and how likely it is
+/// that the first is not first, if they do not wait for each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turn {
+    pub(super) is_early: bool,
+    pub(super) expected: f32,
+}
+
+impl Turn {
+    /// How much likelier it is, as a logarithm, than if nobody waited for anybody, where so many times as
+    /// many come early as if they did not.
+    pub(super) fn likely(self, early: f32) -> f32 {
+        if self.is_early {
+            ln(early)
+        } else {
+            ln((1.0 - early * self.expected) / (1.0 - self.expected).max(LEAST_FIRST))
+        }
+    }
 }
 
 /// All states that are known.
@@ -133,7 +164,14 @@ impl States {
                 if let Some(index) = self.index.get_mut(place) {
                     *index = number;
                 }
-                self.all.push(State { key, past, back, intensity: Intensity::new() });
+                self.all.push(State {
+                    key,
+                    past,
+                    back,
+                    intensity: Intensity::new(),
+                    early: 0.0,
+                    expected: 0.0,
+                });
                 number
             }
         }
@@ -145,6 +183,7 @@ impl States {
         past: Past,
         microseconds: f32,
         event: Option<Kind>,
+        turn: Turn,
         weight: f32,
     ) {
         let is_known = self.place(past.key(ANY)).is_ok();
@@ -158,14 +197,22 @@ impl States {
         }
         while let Some(state) = self.all.get_mut(usize::from(place)) {
             state.intensity.learn(microseconds, event, weight);
+            state.expected += turn.expected * weight;
+            if turn.is_early {
+                state.early += weight;
+            }
+            if state.expected > MOST_TURNS {
+                (state.early, state.expected) = (state.early * 0.5, state.expected * 0.5);
+            }
             place = state.back.unwrap_or(NOWHERE);
         }
     }
 
-    /// What is known of a state by now.
-    pub(super) fn of(&mut self, state: u16) -> Option<&Intensity> {
+    /// What is known of a state by now, and how often requests in it come before their turn, as a share of
+    /// how often they would if they did not wait for each other.
+    pub(super) fn of(&mut self, state: u16) -> Option<(&Intensity, f32)> {
         let (before, after) = self.all.split_at_mut_checked(usize::from(state))?;
-        let State { past, back, intensity, .. } = after.first_mut()?;
+        let State { past, back, intensity, early, expected, .. } = after.first_mut()?;
         let prior = past.prior(self.hosts);
         // A state of any route comes before all that are of one.
         let back = back.and_then(|back| before.get_mut(usize::from(back)));
@@ -174,7 +221,8 @@ impl States {
             &back.intensity
         });
         intensity.refresh(back, prior);
-        Some(intensity)
+        let early = (*early + CAUTION) / (*expected + CAUTION);
+        Some((intensity, if early < HARDLY { early.max(LEAST_EARLY) } else { 1.0 }))
     }
 
     /// How likely an event is in a bin that nothing is known of.

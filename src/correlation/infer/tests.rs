@@ -1,5 +1,5 @@
 use super::beam::{HYPOTHESES, REQUESTS};
-use super::states::MOST_STATES;
+use super::states::{MOST_STATES, Turn};
 use super::*;
 use crate::trace::{Decision, SpanId, TraceFlags, TraceId};
 use rand_core::{RngCore, SeedableRng};
@@ -125,6 +125,49 @@ fn a_service_that_takes_the_same_time_for_each_request_gets_parents_with_several
     let outcome = chain(1, 4_000, 5_000.0, 8_000, 400).run(10_000_000);
     assert!(outcome.right * 10 > outcome.calls * 6, "{outcome:?}");
     assert!(outcome.wrong * 200 < outcome.calls, "{outcome:?}");
+}
+
+/// Requests of a service with one worker, which takes one after the other.
+fn in_turn(seed: u64, requests: u32, mean: f64) -> Load {
+    let mut random = Random::new(seed);
+    let mut load = Load::default();
+    let (mut now, mut free) = (1_000_000, 0);
+    for number in 0..requests {
+        now += 1 + random.pause(mean);
+        let (request, call) = (number * 2 + 1, number * 2 + 2);
+        load.add(now, request, What::Arrives { route: 1 });
+        let begun = free.max(now) + 2_000 + random.pause(3_000.0);
+        free = begun;
+        load.add(begun, call, What::Calls { cause: request, host: 1, port: 0 });
+        let answered = begun + 1_000 + random.below(4_000);
+        load.add(answered, call, What::IsAnswered);
+        load.add(answered + 300, request, What::Ends);
+    }
+    load
+}
+
+#[test]
+fn requests_that_are_served_in_turn_get_parents_though_others_wait() {
+    let outcome = in_turn(4, 6_000, 7_000.0).run(10_000_000);
+    assert!(outcome.right * 10 > outcome.calls * 6, "{outcome:?}");
+    assert!(outcome.wrong * 200 < outcome.calls, "{outcome:?}");
+}
+
+#[test]
+fn whose_turn_it_is_counts_as_far_as_it_is_kept() {
+    let late = Turn { is_early: false, expected: 0.5 };
+    let early = Turn { is_early: true, expected: 0.5 };
+    let alone = Turn::default();
+    for (name, turn, kept, expected) in [
+        ("nobody waits", early, 1.0, 1.0),
+        ("nobody else is there", alone, 0.1, 1.0),
+        ("one came early where few do", early, 0.1, 0.1),
+        ("it was the first's turn", late, 0.1, 1.9),
+        ("half of all keep it", early, 0.5, 0.5),
+    ] {
+        let likely = turn.likely(kept).exp();
+        assert!((likely - expected).abs() < 0.01, "{name}: {likely}");
+    }
 }
 
 #[test]
