@@ -41,6 +41,7 @@ impl Buffer {
     }
 
     /// The place of so many more bytes, which have to be written.
+    #[inline(always)]
     pub(super) fn place(&mut self, bytes: usize) -> Option<&mut [u8]> {
         let begin = self.end;
         let end = begin.checked_add(bytes)?;
@@ -87,6 +88,7 @@ impl Buffer {
 
 /// Copies between places of the same length, as `copy_from_slice` does. A short piece is its first and its last bytes, which may
 /// overlap: two words for any of eight lengths.
+#[inline(always)]
 pub(super) fn copy(to: &mut [u8], from: &[u8]) {
     fn ends<const N: usize>(to: &mut [u8], from: &[u8]) -> Option<()> {
         let (first, last) = (*from.first_chunk::<N>()?, *from.last_chunk::<N>()?);

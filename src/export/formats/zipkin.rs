@@ -5,29 +5,42 @@
 use super::json::Json;
 use super::{CONFIDENCE, Encoder, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
 use crate::attributes::{Istio, Resource};
-use crate::trace::{Endpoint, Event, Extent, Link, Span, SpanKind, Tag, TraceId};
+use crate::trace::{
+    Endpoint, Event, Extent, Link, Sampling, Span, SpanKind, Tag, Threshold, TraceId,
+};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// The encoder for Zipkin's `/api/v2/spans`.
 #[derive(Debug)]
 pub struct Zipkin {
     resource: Resource,
-    /// The tags that are the same for every span, as long as no custom tag replaces one of them.
-    constant: Vec<u8>,
+    /// By how a span was sampled the tags that are the same for each, as long as no custom tag replaces one
+    /// of them. At most [`MOST_WAYS`].
+    common: Vec<Common>,
     /// The end of a call that is nearly always the same, and what it is written as.
     local: (Endpoint, Vec<u8>),
     /// Where a span is written.
     json: Json,
 }
 
+/// Of how many ways to be sampled the tags are kept as they are written.
+const MOST_WAYS: usize = 8;
+
+/// Tags that are the same for each span that was sampled in one way.
+#[derive(Debug)]
+struct Common {
+    rule: String,
+    threshold: Option<Threshold>,
+    counts: bool,
+    /// With the comma behind the last.
+    written: Vec<u8>,
+}
+
 impl Zipkin {
     /// An encoder of this proxy's spans.
     pub fn new(resource: Resource) -> Self {
-        let mut json = Json::default();
-        Tags { json: &mut json, custom: &[] }.set_constant(&resource);
-        // With the comma behind the last.
-        let constant = json.0.take();
-        Self { resource, constant, local: Default::default(), json }
+        Self { resource, common: Vec::new(), local: Default::default(), json: Json::default() }
     }
 }
 
@@ -64,16 +77,17 @@ impl Encoder for Zipkin {
         }
         json.key("localEndpoint");
         self.local(&span.local, &mut json);
+        let remote = span.remote.ip.map(address::text).unwrap_or_default();
         if span.remote != Endpoint::default() {
             json.key("remoteEndpoint");
-            endpoint(&span.remote, &mut json);
+            endpoint(&span.remote, &remote, &mut json);
         }
         if !span.events.is_empty() {
             annotations(&span.events, &mut json);
         }
         json.key("tags");
         json.open();
-        self.tags(span, &mut json);
+        self.tags(span, &remote, &mut json);
         json.close();
         json.close();
         let bytes = json.take();
@@ -120,7 +134,8 @@ fn annotations(events: &[Event], json: &mut Json) {
     json.close_list();
 }
 
-fn endpoint(endpoint: &Endpoint, json: &mut Json) {
+/// An endpoint, and its address as text.
+fn endpoint(endpoint: &Endpoint, address: &str, json: &mut Json) {
     json.open();
     if !endpoint.service_name.is_empty() {
         json.member("serviceName", &endpoint.service_name);
@@ -130,7 +145,7 @@ fn endpoint(endpoint: &Endpoint, json: &mut Json) {
             IpAddr::V4(_) => "ipv4",
             IpAddr::V6(_) => "ipv6",
         };
-        json.plain_member(version, address::text(ip).as_bytes());
+        json.plain_member(version, address.as_bytes());
     }
     if let Some(port) = endpoint.port {
         json.key("port");
@@ -143,28 +158,51 @@ impl Zipkin {
     fn local(&mut self, local: &Endpoint, json: &mut Json) {
         if self.local.0 != *local || self.local.1.is_empty() {
             let mut own = Json::default();
-            endpoint(local, &mut own);
+            let address = local.ip.map(address::text).unwrap_or_default();
+            endpoint(local, &address, &mut own);
             self.local = (local.clone(), own.0.take());
         }
         json.0.extend(&self.local.1);
     }
 
-    fn tags(&self, span: &Span, json: &mut Json) {
+    fn common(&mut self, sampling: &Sampling, json: &mut Json) {
+        let Sampling { rule, threshold, counts, .. } = *sampling;
+        let is_this = |common: &&Common| {
+            common.threshold == threshold && common.counts == counts && common.rule == rule
+        };
+        if let Some(common) = self.common.iter().find(is_this) {
+            return json.0.extend(&common.written);
+        }
+        let mut own = Json::default();
+        Tags { json: &mut own, custom: &[] }.set_common(&self.resource, sampling);
+        let written = own.0.take();
+        json.0.extend(&written);
+        if self.common.len() == MOST_WAYS {
+            self.common.clear();
+        }
+        self.common.push(Common { rule: rule.to_owned(), threshold, counts, written });
+    }
+
+    fn tags(&mut self, span: &Span, remote: &str, json: &mut Json) {
         let Span { request, response, .. } = span;
+        let are_common = !span.custom_tags.iter().any(|(name, _)| COMMON.contains(name));
+        if are_common {
+            self.common(&span.sampling, json);
+        }
         let mut tags = Tags { json, custom: &span.custom_tags };
-        if span.custom_tags.iter().any(|(name, _)| CONSTANT.contains(name)) {
-            tags.set_constant(&self.resource);
-        } else {
-            tags.json.0.extend(&self.constant);
+        if !are_common {
+            tags.set_common(&self.resource, &span.sampling);
         }
         tags.set_some("guid:x-request-id", request.request_id.as_deref());
         tags.set_all("http.url", &[&request.scheme, "://", &request.authority, &request.path]);
-        tags.set("http.method", &request.method);
-        tags.set("downstream_cluster", or_dash(request.downstream_cluster.as_deref()));
-        tags.set("user_agent", or_dash(request.user_agent.as_deref()));
-        tags.set("http.protocol", &response.protocol);
-        if let Some(peer) = response.peer {
-            tags.set_plain("peer.address", address::text(peer).as_bytes());
+        tags.set_word("http.method", &request.method);
+        tags.set_or_dash("downstream_cluster", request.downstream_cluster.as_deref());
+        tags.set_or_dash("user_agent", request.user_agent.as_deref());
+        tags.set_word("http.protocol", &response.protocol);
+        match response.peer {
+            Some(_) if response.peer == span.remote.ip => tags.set_plain("peer.address", remote),
+            Some(peer) => tags.set_plain("peer.address", &address::text(peer)),
+            None => {}
         }
         tags.set_some("guid:x-client-trace-id", request.client_trace_id.as_deref());
         if let Some(grpc) = &request.grpc {
@@ -184,7 +222,7 @@ impl Zipkin {
             tags.set_number("http.status_code", response.status_code.unwrap_or(0).into());
         }
         let flags = Some(response.flags.as_str()).filter(|flags| !flags.is_empty());
-        tags.set("response_flags", or_dash(flags));
+        tags.set_or_dash("response_flags", flags);
         if response.error {
             tags.set("error", "true");
         }
@@ -198,15 +236,6 @@ impl Zipkin {
             tags.set_number("grpc.status_code", status.into());
         }
         tags.set_some("grpc.message", response.grpc_message.as_deref());
-        tags.set("sampling.rule", span.sampling.rule);
-        if let Some(threshold) = span.sampling.threshold {
-            let probability = threshold.probability();
-            tags.set("sampling.probability", &probability);
-            if span.sampling.counts {
-                tags.set("sampler.type", SAMPLER_TYPE);
-                tags.set("sampler.param", &probability);
-            }
-        }
         tags.set_some("meshspan.stream", span.extent.name());
         if let Some(evidence) = &span.correlation {
             tags.set("meshspan.correlation", &evidence.name);
@@ -242,12 +271,8 @@ fn ids_of(links: &[Link]) -> String {
     ids.collect::<Vec<_>>().join(",")
 }
 
-fn or_dash(value: Option<&str>) -> &str {
-    value.unwrap_or("-")
-}
-
-/// The names of [`Tags::set_constant`].
-const CONSTANT: [&str; 8] = [
+/// The names of [`Tags::set_common`].
+const COMMON: [&str; 12] = [
     "node_id",
     "zone",
     "component",
@@ -256,6 +281,10 @@ const CONSTANT: [&str; 8] = [
     "istio.mesh_id",
     "istio.namespace",
     "istio.cluster_id",
+    "sampling.rule",
+    "sampling.probability",
+    "sampler.type",
+    "sampler.param",
 ];
 
 /// Tags, in which a custom one takes the place of a standard one of the same name. Like Envoy's
@@ -266,7 +295,8 @@ struct Tags<'a> {
 }
 
 impl Tags<'_> {
-    fn set_constant(&mut self, resource: &Resource) {
+    #[inline(never)]
+    fn set_common(&mut self, resource: &Resource, sampling: &Sampling) {
         self.set("node_id", &resource.node_id);
         self.set("zone", &resource.zone);
         self.set("component", "proxy");
@@ -278,6 +308,15 @@ impl Tags<'_> {
             self.set("istio.mesh_id", mesh_id);
             self.set("istio.namespace", namespace);
             self.set("istio.cluster_id", cluster_id);
+        }
+        self.set("sampling.rule", sampling.rule);
+        if let Some(threshold) = sampling.threshold {
+            let probability = threshold.probability();
+            self.set("sampling.probability", &probability);
+            if sampling.counts {
+                self.set("sampler.type", SAMPLER_TYPE);
+                self.set("sampler.param", &probability);
+            }
         }
     }
 
@@ -295,9 +334,26 @@ impl Tags<'_> {
 
     /// A value that has nothing to escape and is not empty.
     #[inline(never)]
-    fn set_plain(&mut self, name: &str, value: &[u8]) {
+    fn set_plain(&mut self, name: &str, value: &str) {
         if !self.is_replaced(name) {
-            self.json.plain_member(name, value);
+            self.json.plain_member(name, value.as_bytes());
+        }
+    }
+
+    /// A word: what is borrowed is one of ours.
+    #[expect(clippy::ptr_arg, reason = "whether it is borrowed is what counts")]
+    fn set_word(&mut self, name: &str, value: &Cow<'static, str>) {
+        match value {
+            Cow::Borrowed(word) if !word.is_empty() => self.set_plain(name, word),
+            value => self.set(name, value),
+        }
+    }
+
+    /// A dash where there is no value.
+    fn set_or_dash(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.set_plain(name, "-"),
         }
     }
 
@@ -317,7 +373,7 @@ impl Tags<'_> {
 
     /// A number as text: all values of tags are.
     fn set_number(&mut self, name: &str, value: u64) {
-        self.set_plain(name, itoa::Buffer::new().format(value).as_bytes());
+        self.set_plain(name, itoa::Buffer::new().format(value));
     }
 }
 
