@@ -13,39 +13,47 @@ const CARD_DIGITS: core::ops::RangeInclusive<u32> = 13..=19;
 /// How many of them are written in one group.
 const CARD_GROUP: core::ops::RangeInclusive<u32> = 3..=6;
 
-/// Whether no secret can be in it, as in nearly every text: no `@`, and no thirteen bytes in a row that a
-/// card's number has. Eight bytes are looked at at a time.
+/// Whether no secret can be in it, as in nearly every text: no `@` or `%`, and no thirteen bytes in a row
+/// that a card's number has. Eight bytes are looked at at a time.
 #[inline(never)]
 pub(super) fn is_harmless(bytes: &[u8]) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES * 0x80;
-    // The highest bit of each byte that is not this one, or not below this one after it.
-    let differs = |word: u64, byte: u8, count: u8| {
+    let has = |word: u64, byte: u8| {
         let other = word ^ (ONES * u64::from(byte));
-        (((other & !HIGH) + ONES * u64::from(0x80 - count)) | other) & HIGH
+        other.wrapping_sub(ONES) & !other & HIGH != 0
     };
-    let mut run = 0;
-    let mut is_harmless = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        let breaks = differs(word, b'0', 10)
-            & differs(word, b' ', 1)
-            & differs(word, b'-', 1)
-            & differs(word, b'+', 1);
+    let (mut run, mut has_run, mut has_sign) = (0, false, false);
+    let mut look = |word: u64| {
+        // In nearly all texts not even bytes from the space to `?`, which are 32, are so many in a row.
+        let breaks = (word ^ (ONES * 0x20)) & (ONES * 0xe0);
         run += breaks.trailing_zeros() / 8;
-        let is_number = run >= *CARD_DIGITS.start();
+        has_run |= run >= *CARD_DIGITS.start();
         if breaks != 0 {
             run = breaks.leading_zeros() / 8;
         }
-        !is_number && differs(word, b'@', 1) & differs(word, b'%', 1) == HIGH
+        has_sign |= has(word, b'@') | has(word, b'%');
     };
     let (words, rest) = bytes.as_chunks();
-    words.iter().all(&mut is_harmless) && {
-        let mut last = [0; 8];
-        for (place, byte) in last.iter_mut().zip(rest) {
-            *place = *byte;
-        }
-        is_harmless(&last)
+    words.iter().for_each(|word| look(u64::from_le_bytes(*word)));
+    if !rest.is_empty() {
+        // What has been looked at already is shifted out.
+        look(match bytes.last_chunk() {
+            Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+            None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        });
     }
+    !has_sign && (!has_run || !has_number(bytes))
+}
+
+/// Whether thirteen bytes in a row are such that a card's number has.
+#[inline(never)]
+fn has_number(bytes: &[u8]) -> bool {
+    let mut run = 0;
+    bytes.iter().any(|byte| {
+        run = if matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'+') { run + 1 } else { 0 };
+        run >= *CARD_DIGITS.start()
+    })
 }
 
 /// The text without what looks like a secret: `//user:password@host` always, e-mail addresses and the

@@ -97,7 +97,10 @@ impl Redaction {
 
     /// An authority without user information, which is a password as a rule.
     pub fn authority(&self, bytes: &[u8]) -> String {
-        self.word(bytes.rsplit(|byte| *byte == b'@').next().unwrap_or(bytes))
+        self.word(match bytes.contains(&b'@') {
+            true => bytes.rsplit(|byte| *byte == b'@').next().unwrap_or_default(),
+            false => bytes,
+        })
     }
 
     /// A client's address. Its network is no end of a connection, and has no port.
@@ -137,7 +140,10 @@ impl Redaction {
             url.push(b'?');
             push_pairs(&mut url, query, b"&;", keys);
         }
-        self.masked(&url, max)
+        if url.len() > max || !masking::is_harmless(&url) {
+            return self.masked(&url, max);
+        }
+        String::from_utf8(url).unwrap_or_else(|error| self.text(error.as_bytes(), max))
     }
 
     #[inline(never)]

@@ -3,7 +3,9 @@
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/v1.7.0/opentelemetry/proto/common/v1/common.proto>
 
 use super::buffer::copy;
-use super::protobuf::{LENGTH_DELIMITED, Message, delimited_size, one_byte, tag, varint_size};
+use super::protobuf::{
+    LENGTH_DELIMITED, Message, VARINT, delimited_size, one_byte, tag, varint_size, write_varint,
+};
 use crate::trace::Tag;
 
 /// The numbers of the fields, by message.
@@ -52,8 +54,16 @@ impl Attributes<'_> {
     pub(super) fn integer(&mut self, key: &str, value: u64) {
         if !self.leaves_out(key, "0") {
             let any = 1 + varint_size(value);
-            self.begin(key, any);
-            self.message.varint(field::any_value::INT, value);
+            match self.short(key, any) {
+                Some([first, place @ ..]) => {
+                    *first = tag(field::any_value::INT, VARINT) as u8;
+                    write_varint(place, value);
+                }
+                _ => {
+                    self.begin(key, any);
+                    self.message.varint(field::any_value::INT, value);
+                }
+            }
         }
     }
 
@@ -72,6 +82,15 @@ impl Attributes<'_> {
         };
         let element = delimited_size(value.len());
         let array = delimited_size(element);
+        if let Some([first, second, third, fourth, fifth, sixth, place @ ..]) =
+            self.short(key, delimited_size(array))
+        {
+            let tag = |number: u32| tag(number, LENGTH_DELIMITED) as u8;
+            (*first, *second) = (tag(field::any_value::ARRAY), array as u8);
+            (*third, *fourth) = (tag(field::array_value::VALUES), element as u8);
+            (*fifth, *sixth) = (tag(field::any_value::STRING), value.len() as u8);
+            return copy(place, value.as_bytes());
+        }
         self.begin(key, delimited_size(array));
         self.message.length(field::any_value::ARRAY, array);
         self.message.length(field::array_value::VALUES, element);
@@ -93,34 +112,37 @@ impl Attributes<'_> {
 
     #[inline(never)]
     fn write_string(&mut self, key: &str, value: &str) {
-        if !self.write_short(key, value) {
-            self.begin(key, delimited_size(value.len()));
-            self.message.bytes(field::any_value::STRING, value.as_bytes());
+        let any = delimited_size(value.len());
+        match self.short(key, any) {
+            Some([first, length, place @ ..]) => {
+                *first = tag(field::any_value::STRING, LENGTH_DELIMITED) as u8;
+                // Less than 128, as all of it is.
+                *length = value.len() as u8;
+                copy(place, value.as_bytes());
+            }
+            _ => {
+                self.begin(key, any);
+                self.message.bytes(field::any_value::STRING, value.as_bytes());
+            }
         }
     }
 
-    /// Writes a string at once, where all its lengths are of one byte, as nearly all are.
-    fn write_short(&mut self, key: &str, value: &str) -> bool {
-        let lengths = |any: usize| [2 + key.len() + 2 + any, key.len(), any, value.len()];
-        let [Some(whole), Some(of_key), Some(any), Some(of_value)] =
-            lengths(2 + value.len()).map(one_byte)
-        else {
-            return false;
-        };
+    /// Writes a `KeyValue` up to the value at once, where all its lengths are of one byte, as nearly all are:
+    /// the place of the value, an `AnyValue` of so many bytes.
+    #[inline(never)]
+    fn short(&mut self, key: &str, any: usize) -> Option<&mut [u8]> {
         let tag = |number: u32| tag(number, LENGTH_DELIMITED) as u8;
-        let place = self.message.0.place(2 + usize::from(whole));
-        if let Some([first, second, third, fourth, place @ ..]) = place
-            && let Some((place, [fifth, sixth, seventh, eighth, rest @ ..])) =
-                place.split_at_mut_checked(key.len())
-        {
-            (*first, *second) = (tag(self.field), whole);
-            (*third, *fourth) = (tag(field::key_value::KEY), of_key);
-            copy(place, key.as_bytes());
-            (*fifth, *sixth) = (tag(field::key_value::VALUE), any);
-            (*seventh, *eighth) = (tag(field::any_value::STRING), of_value);
-            copy(rest, value.as_bytes());
-        }
-        true
+        let whole = one_byte(2 + key.len() + 2 + any)?;
+        let (field, key) = (tag(self.field), key.as_bytes());
+        let place = self.message.0.place(2 + usize::from(whole))?;
+        let ([first, second, third, fourth], place) = place.split_first_chunk_mut()?;
+        let (place_of_key, place) = place.split_at_mut_checked(key.len())?;
+        let ([fifth, sixth], place) = place.split_first_chunk_mut()?;
+        (*first, *second) = (field, whole);
+        (*third, *fourth) = (tag(field::key_value::KEY), key.len() as u8);
+        copy(place_of_key, key);
+        (*fifth, *sixth) = (tag(field::key_value::VALUE), any as u8);
+        Some(place)
     }
 
     /// A `KeyValue` up to the value, an `AnyValue` of so many bytes, which have to follow.

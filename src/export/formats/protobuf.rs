@@ -2,10 +2,10 @@
 //!
 //! <https://protobuf.dev/programming-guides/encoding/>
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, copy};
 
 /// Wire types.
-const VARINT: u32 = 0;
+pub(super) const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 pub(super) const LENGTH_DELIMITED: u32 = 2;
 const FIXED32: u32 = 5;
@@ -18,8 +18,14 @@ pub(in crate::export) struct Message(pub(in crate::export) Buffer);
 impl Message {
     /// An integer, an enum or a boolean.
     pub(in crate::export) fn varint(&mut self, field: u32, value: u64) {
-        self.tag(field, VARINT);
-        self.raw_varint(value);
+        let tag = tag(field, VARINT);
+        match (one_byte(tag as usize), u8::try_from(value)) {
+            (Some(tag), Ok(value @ ..0x80)) => self.0.extend(&[tag, value]),
+            _ => {
+                self.raw_varint(tag);
+                self.raw_varint(value);
+            }
+        }
     }
 
     /// `fixed64`, or the bits of a `double`.
@@ -36,33 +42,34 @@ impl Message {
 
     /// A string, bytes or a whole message.
     pub(in crate::export) fn bytes(&mut self, field: u32, value: &[u8]) {
+        // Nearly all have a tag and a length of one byte.
+        let tag = tag(field, LENGTH_DELIMITED) as usize;
+        let bytes = (one_byte(tag), one_byte(value.len()));
+        if let (Some(tag), Some(length)) = bytes
+            && let Some([of_tag, of_length, place @ ..]) = self.0.place(2 + value.len())
+        {
+            (*of_tag, *of_length) = (tag, length);
+            return copy(place, value);
+        }
         self.length(field, value.len());
         self.0.extend(value);
     }
 
     /// The beginning of a string, of bytes or of a message of so many bytes, which have to follow.
     pub(in crate::export) fn length(&mut self, field: u32, bytes: usize) {
-        let tag = tag(field, LENGTH_DELIMITED);
-        // Nearly all are of two bytes.
-        match (one_byte(tag as usize), one_byte(bytes)) {
-            (Some(tag), Some(length)) => self.0.extend(&[tag, length]),
-            _ => {
-                self.raw_varint(tag);
-                self.raw_varint(bytes as u64);
-            }
-        }
+        self.tag(field, LENGTH_DELIMITED);
+        self.raw_varint(bytes as u64);
     }
 
     fn tag(&mut self, field: u32, wire_type: u32) {
         self.raw_varint(tag(field, wire_type));
     }
 
-    fn raw_varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
+    #[inline(never)]
+    fn raw_varint(&mut self, value: u64) {
+        if let Some(place) = self.0.place(varint_size(value)) {
+            write_varint(place, value);
         }
-        self.0.push(value as u8);
     }
 }
 
@@ -74,6 +81,17 @@ pub(super) fn tag(field: u32, wire_type: u32) -> u64 {
 /// The varint of a number, if it is one byte.
 pub(super) fn one_byte(value: usize) -> Option<u8> {
     u8::try_from(value).ok().filter(|byte| *byte < 0x80)
+}
+
+/// Writes a varint of as many bytes as there are.
+pub(super) fn write_varint(place: &mut [u8], mut value: u64) {
+    if let [begin @ .., last] = place {
+        for byte in begin {
+            *byte = value as u8 | 0x80;
+            value >>= 7;
+        }
+        *last = value as u8;
+    }
 }
 
 /// How many bytes a varint takes, 1 to 10.

@@ -148,7 +148,7 @@ fn url(span: &Span, attributes: &mut Attributes) {
     match span.kind {
         SpanKind::Server => {
             attributes.string("url.scheme", &request.scheme);
-            let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+            let (path, query) = split(&request.path, b'?').unwrap_or((&request.path, ""));
             attributes.string("url.path", path);
             attributes.string("url.query", query);
         }
@@ -170,10 +170,19 @@ fn host_and_port(authority: &str) -> (&str, Option<u16>) {
     {
         return (address, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
     }
-    match authority.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()),
+    match authority.bytes().rposition(|byte| byte == b':') {
+        Some(colon) => match authority.get(..colon).zip(authority.get(colon + 1..)) {
+            Some((host, port)) => (host, port.parse().ok()),
+            None => (authority, None),
+        },
         None => (authority, None),
     }
+}
+
+/// What is before the first such byte, and behind it.
+fn split(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = text.bytes().position(|byte| byte == at)?;
+    text.get(..place).zip(text.get(place + 1..))
 }
 
 fn network(span: &Span, attributes: &mut Attributes) {
