@@ -158,7 +158,7 @@ impl Request {
     pub(super) fn show(&mut self, status_code: Option<u16>) {
         let Self { shared, state: State::Recorded(recording), .. } = self else { return };
         let mut tracer = shared.tracer.borrow_mut();
-        let mut facts = facts::read(shared.expressions, &mut tracer, recording.is_grpc(), false);
+        let mut facts = facts::read_open(shared.expressions, &mut tracer, recording.is_grpc());
         facts.status_code = facts.status_code.or(status_code);
         facts.way = shared.moments.map(|moments| moments.ended(mem::take(&mut self.way)));
         let beginning = tracer.take_beginning(recording);
