@@ -42,7 +42,7 @@ const MOST_BURSTS: usize = 4;
 
 /// The most that is kept of what is told by times: hypotheses, requests, places for these, routes, hosts, states,
 /// connections.
-const MOST_KEPT: [usize; 7] = [24, 48, 48, 32, 16, 160, 64];
+const MOST_KEPT: [usize; 7] = [48, 48, 48, 32, 16, 160, 64];
 
 /// Values with their versions.
 type Values = BTreeMap<Vec<u8>, (Vec<u8>, u32)>;
@@ -142,6 +142,8 @@ struct Proxy {
     calls: Vec<(usize, Ticket)>,
     /// A worker has been replaced, which has told of requests that it never tells the end of.
     is_replaced: bool,
+    /// After so many ticks all know of it: until then they may not see what has come to it since.
+    unnoticed: u32,
     /// Another plugin has written where only workers do.
     is_foreign: bool,
 }
@@ -181,6 +183,7 @@ pub fn check(input: &[u8]) {
         ended: Vec::new(),
         calls: Vec::new(),
         is_replaced: false,
+        unnoticed: 0,
         is_foreign: false,
     };
     if proxy.settings.mode == CorrelationMode::Infer {
@@ -195,7 +198,7 @@ pub fn check(input: &[u8]) {
         }
     }
     let keys = proxy.store.values.borrow().len();
-    assert!(keys <= 64 * 1024 + 64 + 66, "{keys} keys");
+    assert!(keys <= 64 * 1024 + 64 + 66 + 8, "{keys} keys");
 }
 
 fn begun(now: u32, store: &Store) -> Correlation {
@@ -290,6 +293,7 @@ impl Proxy {
         for worker in &mut self.workers {
             worker.tick(self.now, &mut self.stats, &self.store);
         }
+        self.unnoticed = self.unnoticed.saturating_sub(seconds.min(1));
         let now = self.now;
         let is_young = |it: &Truth| it.expires > now;
         let old = self.in_flight.iter().filter(|it| !is_young(it));
@@ -301,7 +305,7 @@ impl Proxy {
     /// The module of a worker is replaced by one that knows nothing.
     fn replace(&mut self, worker: usize) {
         self.workers[worker] = begun(self.now, &self.store);
-        self.is_replaced = true;
+        (self.is_replaced, self.unnoticed) = (true, 2);
         self.ended.retain(|(its, _, _)| *its != worker);
         self.calls.retain(|(its, _)| *its != worker);
         let (gone, left) = self.in_flight.iter().cloned().partition(|it| it.worker == worker);
@@ -414,7 +418,8 @@ impl Proxy {
                     let traces: Vec<TraceId> =
                         one_of.iter().map(|it| it.context.trace_id).collect();
                     let is_one = traces.iter().all(|it| *it == traces[0]) && !traces.is_empty();
-                    assert!(!is_one || !self.stale.is_empty(), "it was not found");
+                    let is_hidden = !self.stale.is_empty() || self.unnoticed > 0;
+                    assert!(!is_one || is_hidden, "it was not found");
                 }
                 return;
             }
@@ -423,6 +428,9 @@ impl Proxy {
         let found = found.unwrap();
         let mut it = known.iter().chain(&perhaps);
         assert!(it.any(|it| it.context == found.context), "nobody has that: {found:?}");
+        if self.unnoticed > 0 {
+            return;
+        }
         assert!(known.iter().all(|it| it.context.trace_id == found.context.trace_id), "{found:?}");
         assert!(!found.is_parent || known.len() <= 1, "{} may be the parent", known.len());
     }
