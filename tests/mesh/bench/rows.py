@@ -27,7 +27,7 @@ BOTH = {
 }
 CONTEXTS = {"": {}, "traceparent": TRACEPARENT, "both": BOTH}
 BODY = b'{"id": 7, "stars": 5, "text": "would read again"}'
-MODES = ("off", "exact", "sure")
+MODES = ("off", "exact", "sure", "infer")
 ZIPKIN = "zipkin-100"
 OPENTELEMETRY = "opentelemetry-tuned-100"
 
