@@ -12,6 +12,9 @@ use std::time::Duration;
 const MAX_AGE: u32 = 5;
 const BEGIN: u32 = 1_700_000_000;
 
+/// After so many ticks others know of a worker that was replaced.
+const NOTICED: u32 = 2;
+
 /// Beyond so many in one slot others are not told, and nothing may be found.
 const MOST_SHARED: usize = 16;
 
@@ -142,8 +145,13 @@ struct Proxy {
     calls: Vec<(usize, Ticket)>,
     /// A worker has been replaced, which has told of requests that it never tells the end of.
     is_replaced: bool,
-    /// After so many ticks all know of it: until then they may not see what has come to it since.
-    unnoticed: u32,
+    /// How many ticks there were, and until which workers may not know that one has been replaced, nor that another
+    /// has taken the next number.
+    ticks: u32,
+    unknown_until: u32,
+    /// For each worker, after how many ticks its first request came; a worker that was replaced before it ticked may
+    /// have others wait for the next to see that.
+    began: Vec<Option<u32>>,
     /// Another plugin has written where only workers do.
     is_foreign: bool,
 }
@@ -183,7 +191,9 @@ pub fn check(input: &[u8]) {
         ended: Vec::new(),
         calls: Vec::new(),
         is_replaced: false,
-        unnoticed: 0,
+        ticks: 0,
+        unknown_until: 0,
+        began: vec![None; usize::from(2 + first % 4)],
         is_foreign: false,
     };
     if proxy.settings.mode == CorrelationMode::Infer {
@@ -289,11 +299,11 @@ impl Proxy {
     /// A second or more have passed, for all.
     fn tick(&mut self, seconds: u32) {
         self.now += seconds;
+        self.ticks += u32::from(seconds > 0);
         self.step(i64::from(seconds) * 1_000_000_000);
         for worker in &mut self.workers {
             worker.tick(self.now, &mut self.stats, &self.store);
         }
-        self.unnoticed = self.unnoticed.saturating_sub(seconds.min(1));
         let now = self.now;
         let is_young = |it: &Truth| it.expires > now;
         let old = self.in_flight.iter().filter(|it| !is_young(it));
@@ -305,7 +315,9 @@ impl Proxy {
     /// The module of a worker is replaced by one that knows nothing.
     fn replace(&mut self, worker: usize) {
         self.workers[worker] = begun(self.now, &self.store);
-        (self.is_replaced, self.unnoticed) = (true, 2);
+        self.is_replaced = true;
+        self.began[worker] = None;
+        self.unknown_until = self.ticks + NOTICED;
         self.ended.retain(|(its, _, _)| *its != worker);
         self.calls.retain(|(its, _)| *its != worker);
         let (gone, left) = self.in_flight.iter().cloned().partition(|it| it.worker == worker);
@@ -337,6 +349,7 @@ impl Proxy {
         };
         let life = Life { context, came: self.moment(), ended: None };
         self.lives.insert(number, life);
+        self.began[worker].get_or_insert(self.ticks);
         let Self { settings, store, stats, .. } = self;
         let its = &mut self.workers[worker];
         let ticket = with(request_id, session, 0, route, |headers| {
@@ -401,6 +414,11 @@ impl Proxy {
         }
         let by_id = |it: &&Truth| request_id > 0 && it.request_id == request_id;
         let by_session = |it: &&Truth| session > 0 && it.session == session;
+        let is_seen = |it: &Truth| {
+            let has_begun = self.began[it.worker].is_some_and(|ticks| ticks < self.ticks);
+            let is_known = self.unknown_until <= self.ticks && (has_begun || !self.is_replaced);
+            is_known || it.worker == worker
+        };
         let all = || self.in_flight.iter();
         let stale = || self.stale.iter();
         let (known, perhaps): (Vec<&Truth>, Vec<&Truth>) = match &found {
@@ -418,8 +436,8 @@ impl Proxy {
                     let traces: Vec<TraceId> =
                         one_of.iter().map(|it| it.context.trace_id).collect();
                     let is_one = traces.iter().all(|it| *it == traces[0]) && !traces.is_empty();
-                    let is_hidden = !self.stale.is_empty() || self.unnoticed > 0;
-                    assert!(!is_one || is_hidden, "it was not found");
+                    let is_seen = one_of.iter().any(|it| is_seen(it));
+                    assert!(!is_one || !is_seen || !self.stale.is_empty(), "it was not found");
                 }
                 return;
             }
@@ -428,11 +446,10 @@ impl Proxy {
         let found = found.unwrap();
         let mut it = known.iter().chain(&perhaps);
         assert!(it.any(|it| it.context == found.context), "nobody has that: {found:?}");
-        if self.unnoticed > 0 {
-            return;
-        }
-        assert!(known.iter().all(|it| it.context.trace_id == found.context.trace_id), "{found:?}");
-        assert!(!found.is_parent || known.len() <= 1, "{} may be the parent", known.len());
+        let mut seen = known.iter().filter(|it| is_seen(it));
+        assert!(seen.all(|it| it.context.trace_id == found.context.trace_id), "{found:?}");
+        let parents = known.iter().filter(|it| is_seen(it)).count();
+        assert!(!found.is_parent || parents <= 1, "{parents} may be the parent");
     }
 
     /// It is a request that goes on or has ended lately, and nothing is certain.
