@@ -42,16 +42,19 @@ class Count:
 
 
 def proxy_config(
-    row: Row, upstream: Sink | Envoy, collector: Sink, more: dict[str, Any] | None = None
+    row: Row, upstream: Sink | Envoy, collector: Sink, more: dict[str, Any] | None = None, holding: int | None = None
 ) -> Config:
     """The sidecar of `envoy/dockebi.yaml`, with one listener if it has one worker; the tracers' batches are
-    as shipped. `more` goes into the plugin's configuration."""
+    as shipped. `more` goes into the plugin's configuration; `holding` is the port of an application that never answers,
+    which has both listeners, too."""
     config = configuration.load("dockebi")
-    wanted = LISTENERS.values() if row.traffic.workers > 1 else [LISTENERS[row.traffic.direction]]
+    has_both = row.traffic.workers > 1 or holding is not None
+    wanted = LISTENERS.values() if has_both else [LISTENERS[row.traffic.direction]]
     kept = [one for one in configuration.listeners(config) if one["name"] in wanted]
     config["static_resources"]["listeners"] = kept
     to_upstream = ("127.0.0.1", upstream.port)
-    endpoints = {("127.0.0.1", 8080): to_upstream, ("dockebi-storage", 15006): to_upstream}
+    to_application = to_upstream if holding is None else ("127.0.0.1", holding)
+    endpoints = {("127.0.0.1", 8080): to_application, ("dockebi-storage", 15006): to_upstream}
     configuration.relocate(config, {**endpoints, ("zipkin", 9411): ("127.0.0.1", collector.port)})
     configuration.set_module(config)
     plugin = {**configuration.plugin_configuration(config), "sampling": sampling_of(row)}

@@ -1,5 +1,7 @@
 """The worst that a client can send, in sizes that double: what a byte more of it costs, and whether that stays so.
 
+And a call of an application while ever more requests are in flight of which any may have made it.
+
 Of each case the module gets the same requests as an Envoy without it.  What it adds is all of its
 callbacks for a request together, its span's way to the collector included.
 """
@@ -19,8 +21,9 @@ from rich.table import Table
 
 from ..background import BackgroundLoop
 from ..callgrind import CountedEnvoy
+from ..envoy import Envoy, wait_for
 from ..progress import steps
-from ..single import HOSTS
+from ..single import HOSTS, LISTENERS
 from ..sink import Sink
 from .counting import SETTLING, proxy_config
 from .rows import BODY, ROWS
@@ -47,6 +50,8 @@ class Worst:
     plugin: dict[str, Any] | None = None
     # What it may take beyond what each byte takes: 100 microseconds' worth, or what a table of the operator's costs.
     fixed: int = 300_000
+    # Not a request is counted but a call, while as many requests are in flight as the size says.
+    is_call: bool = False
 
 
 def repeated(text: str, length: int) -> str:
@@ -147,6 +152,10 @@ CASES = (
         "a pattern of 20 steps", value("a"), (256, 512, 1024), 1000,
         plugin={"sampling": {"percent": 100, "rules": [_rule("(?i)bot|crawl|spider")]}},
     ),
+    Worst(
+        "calls while requests are in flight in mode infer", lambda _: ("", []), (6, 12, 24), 8_000, "request",
+        plugin={"correlation": {"mode": "infer", "maxAge": "10m"}}, fixed=500_000, is_call=True,
+    ),
 )  # fmt: skip
 
 
@@ -165,16 +174,19 @@ class Found:
 class _Client:
     """Sends one request again and again over one connection."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, direction: str = "inbound") -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=300)
+        self._host = HOSTS[direction]
+
+    def ask(self, case: Worst, size: int) -> None:
+        path, headers = case.request(size)
+        head = [f"GET {path or '/'} HTTP/1.1", f"host: {self._host}"]
+        head += [f"{name}: {text}" for name, text in headers]
+        self._socket.sendall(("\r\n".join(head) + "\r\n\r\n").encode("latin-1"))
 
     def send(self, case: Worst, size: int, count: int) -> None:
-        path, headers = case.request(size)
-        head = [f"GET {path or '/'} HTTP/1.1", f"host: {HOSTS['inbound']}"]
-        head += [f"{name}: {text}" for name, text in headers]
-        request = ("\r\n".join(head) + "\r\n\r\n").encode("latin-1")
         for _ in range(count):
-            self._socket.sendall(request)
+            self.ask(case, size)
             answer = b""
             while not answer.endswith(BODY):
                 more = self._socket.recv(65_536)
@@ -219,17 +231,65 @@ def _count(cases: list[Worst], tracer: str, folder: Path, done: Callable[[float]
         loop.stop()
 
 
+def _count_calls(case: Worst, tracer: str, folder: Path, done: Callable[[float], None]) -> list[float]:
+    """Instructions of a call while so many requests are in flight, to which an application gives no answer."""
+    loop = BackgroundLoop("worst")
+    upstream, collector = Sink(loop, 200, BODY), Sink(loop, 200)
+    application = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    folder.mkdir()
+    clients: list[_Client] = []
+    try:
+        row = ROWS["meshspan-outbound" if tracer == "meshspan" else "none-outbound"]
+        config = proxy_config(row, upstream, collector, case.plugin, application.getsockname()[1])
+        counted = CountedEnvoy("envoy", config, folder, row.traffic.workers)
+        try:
+            ports = {direction: counted.envoy.ports[name] for direction, name in LISTENERS.items()}
+            clients.append(_Client(ports["outbound"], "outbound"))
+            clients[0].send(case, 0, WARMUP)
+            # A worker has to know that it is alone.
+            time.sleep(SETTLING)
+            of = []
+            for size in case.sizes:
+                while len(clients) <= size:
+                    clients.append(_Client(ports["inbound"]))
+                    clients[-1].ask(case, size)
+                wait_for(lambda: _in_flight(counted.envoy) == size, 60, "so many requests in flight")
+                clients[0].send(case, size, WARMUP // 3)
+                of.append(counted.count(lambda: clients[0].send(case, size, REQUESTS)) / REQUESTS)
+            done(1)
+            return of
+        finally:
+            for client in clients:
+                client.close()
+            counted.stop()
+    finally:
+        application.close()
+        upstream.stop()
+        collector.stop()
+        loop.stop()
+
+
+def _in_flight(envoy: Envoy) -> int:
+    name = "cluster.inbound|8080||.upstream_rq_active"
+    return envoy.stats(name).get(name, 0)
+
+
 def measure_worst(console: Console, folder: Path, only: str = "") -> dict[str, Found]:
     """Count every case, with a progress bar."""
     cases = [case for case in CASES if only in case.title]
     found = {}
     with steps(console, 2 * len(cases)) as progress:
         progress.begin("without the module")
-        counts = _count(cases, "none", folder / "none", progress.advance)
-        bases = dict(zip((case.title for case in cases), counts))
+        requests = [case for case in cases if not case.is_call]
+        counts = _count(requests, "none", folder / "none", progress.advance) if requests else []
+        bases = dict(zip((case.title for case in requests), counts))
         for number, case in enumerate(cases):
             progress.begin(case.title)
-            (counts,) = _count([case], "meshspan", folder / str(number), progress.advance)
+            if case.is_call:
+                bases[case.title] = _count_calls(case, "none", folder / f"none-{number}", progress.advance)
+                counts = _count_calls(case, "meshspan", folder / str(number), progress.advance)
+            else:
+                (counts,) = _count([case], "meshspan", folder / str(number), progress.advance)
             added = [one - base for one, base in zip(counts, bases[case.title])]
             found[case.title] = one = _line(case, added)
             figures = ", ".join(f"{count:,.0f}" for count in added)
