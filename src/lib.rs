@@ -5,6 +5,7 @@
 //!
 //! `bin/meshspan` is a native program beside the module: it checks configurations by `config`.
 
+pub mod address;
 pub mod pairs;
 #[cfg(any(target_arch = "wasm32", test))]
 mod size_class;

@@ -1,6 +1,5 @@
 //! What is recorded of a request: Envoy's and Istio's facts, custom tags, redaction.
 
-mod address;
 mod custom_tags;
 mod facts;
 mod flags;
@@ -15,7 +14,6 @@ mod span_names;
 mod text;
 mod way;
 
-pub use address::address;
 pub use custom_tags::{Asked, CustomTags, is_on};
 pub use facts::{Facts, GRPC_ERRORS};
 pub use kubernetes::{Kubernetes, Owner, OwnerKind};

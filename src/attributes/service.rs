@@ -3,6 +3,7 @@
 
 use super::span_names::SpanNames;
 use super::text;
+use crate::address;
 use crate::config::Settings;
 
 /// How many distinct names may come from the authority, which clients choose, in each worker and
@@ -106,7 +107,7 @@ fn is_host(host: &str) -> bool {
     let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     match inner {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        Some(address) => address::version_6(address.as_bytes()).is_some(),
         None => !host.is_empty() && host.len() <= MAX_HOST && host.bytes().all(allowed),
     }
 }

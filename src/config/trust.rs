@@ -1,5 +1,6 @@
 //! Whose word on traces counts, and what becomes of everybody else's.
 
+use crate::address;
 use std::net::IpAddr;
 
 use super::keys::Kind::{Ceiling, List};
@@ -94,7 +95,7 @@ impl Network {
     #[inline(never)]
     fn parse(text: &str) -> Option<Self> {
         let end = text.bytes().position(|byte| byte == b'/').unwrap_or(text.len());
-        let address: IpAddr = text.get(..end)?.parse().ok()?;
+        let address = address::ip(text.as_bytes().get(..end)?)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let length = match text.as_bytes().get(end + 1..) {
             Some(digits) => length(digits).filter(|length| *length <= most)?,

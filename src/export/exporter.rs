@@ -98,8 +98,8 @@ impl Exporter {
             return None;
         }
         let fresh_may_go = self.is_full() || self.oldest_waited_by(horizon);
-        let mut batch = self.queue.lend(fresh_may_go, self.batch_limits.max_spans)?;
-        let body = self.encoder.batch(batch.spans.make_contiguous());
+        let batch = self.queue.lend(fresh_may_go, self.batch_limits.max_spans)?;
+        let body = self.encoder.batch(&batch.spans);
         Some((batch, body))
     }
 

@@ -109,8 +109,13 @@ impl Queue {
             }
             _ if fresh_may_go => {
                 let oldest = self.oldest_end()?;
-                let spans = self.fresh.drain(..count.min(self.fresh.len()));
-                Batch::new(spans.map(|queued| queued.encoded).collect(), oldest)
+                let mut spans = VecDeque::with_capacity(count.min(self.fresh.len()));
+                while spans.len() < count
+                    && let Some(queued) = self.fresh.pop_front()
+                {
+                    spans.push_back(queued.encoded);
+                }
+                Batch::new(spans, oldest)
             }
             _ => return None,
         };

@@ -2,6 +2,7 @@
 
 use super::abi::{self, Level};
 use super::{attributes, wasi};
+use crate::address;
 use crate::attributes::{Istio, Kubernetes, Resource};
 use crate::config::{ConfigError, MeshConfig, NodeMetadata, PluginConfig, Settings, settings};
 
@@ -119,7 +120,7 @@ pub(super) fn resource(settings: &Settings) -> Resource {
         node_id: node("id").unwrap_or_default(),
         zone: attributes::text(&["xds", "node", "locality", "zone"]).unwrap_or_default(),
         ip: Node::metadata(&["INSTANCE_IPS"])
-            .and_then(|addresses| addresses.split(',').next()?.trim().parse().ok()),
+            .and_then(|addresses| address::ip(addresses.split(',').next()?.trim().as_bytes())),
         kubernetes: Kubernetes::read(|name| Node::metadata(&[name])),
         istio: istio(),
         attributes: Vec::new(),

@@ -4,7 +4,8 @@ use super::abi;
 use super::attributes::{bytes, text};
 use super::expression::{self, Expression};
 use super::surroundings::Envoy;
-use crate::attributes::{Facts, Naming, Way, address};
+use crate::address;
+use crate::attributes::{Facts, Naming, Way};
 use crate::config::Keep;
 use crate::trace::SpanKind;
 use crate::tracer::Tracer;
@@ -239,15 +240,15 @@ impl Attributes {
                 .filter(|cluster| !cluster.is_empty())
                 .map(str::to_owned),
             kind: upstream.map_or(SpanKind::Server, |_| SpanKind::Client),
-            source: address(source),
-            local: address(local),
-            upstream: upstream.and_then(|upstream| address(upstream)),
+            source: address::socket(source),
+            local: address::socket(local),
+            upstream: upstream.and_then(|upstream| address::socket(upstream)),
         })
     }
 
     fn singly() -> Self {
         let size = |path: &[&str]| bytes(path).map_or(0, |value| size(&value));
-        let address = |path: &[&str]| bytes(path).and_then(|value| address(&value));
+        let address = |path: &[&str]| bytes(path).and_then(|value| address::socket(&value));
         let kind = kind(bytes(&["xds", "listener_direction"]).and_then(|value| number(&value)));
         let of_client = |path: &[&str]| (kind == SpanKind::Client).then(|| address(path)).flatten();
         Self {

@@ -4,7 +4,7 @@ use super::abi::{self, MetricKind};
 use super::attributes::bytes;
 use super::facts::{OUTBOUND, number};
 use super::wasi;
-use crate::attributes::address;
+use crate::address;
 use crate::config::Attribute;
 use crate::correlation::Sidecar;
 use crate::sampling::Surroundings;
@@ -33,7 +33,7 @@ impl Sidecar for Envoy {
 
     fn upstream_port(&self, stream: u32, own: u32) -> Option<u16> {
         let value = abi::property_of(stream, own, "upstream\0local_address")?;
-        address(&value).map(|address| address.port())
+        address::socket(&value).map(|address| address.port())
     }
 }
 
@@ -55,7 +55,7 @@ impl Surroundings for Envoy {
     }
 
     fn client_address(&self) -> Option<IpAddr> {
-        address(&bytes(&["source", "address"])?).map(|address| address.ip())
+        address::socket(&bytes(&["source", "address"])?).map(|address| address.ip())
     }
 
     fn clock(&self) -> u64 {

@@ -8,6 +8,7 @@ use super::*;
 use crate::config::Overflow;
 use crate::export::batch::{Held, SPAN_OVERHEAD};
 use crate::trace::{SpanKind, sample};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 const SECOND: u64 = 1_000_000_000;
@@ -27,8 +28,8 @@ impl Encoder for Letters {
         span.name.clone().into_bytes()
     }
 
-    fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8> {
-        spans.join(&b',')
+    fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {
+        Vec::from(spans.clone()).join(&b',')
     }
 }
 

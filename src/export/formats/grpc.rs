@@ -5,6 +5,7 @@
 use super::{Encoder, Otlp};
 use crate::attributes::Resource;
 use crate::trace::Span;
+use std::collections::VecDeque;
 
 /// One byte that says whether the message is compressed, four for its length.
 const PREFIX: usize = 5;
@@ -29,12 +30,11 @@ impl Encoder for Grpc {
         self.0.span(span)
     }
 
-    fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8> {
-        let mut body = self.0.batch(spans);
+    fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {
+        let body = self.0.batch(spans);
         // A queue holds 1 GiB at most.
         let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
-        body.splice(..0, [0].into_iter().chain(length));
-        body
+        [&[0], length.as_slice(), &body].concat()
     }
 }
 
@@ -56,7 +56,7 @@ mod tests {
     fn a_batch_is_that_of_otlp_with_its_length_before_it() {
         let resource = Resource::default();
         let (grpc, otlp) = (Grpc::new(&resource), Otlp::new(&resource));
-        for spans in [vec![], vec![vec![1; 70_000]]] {
+        for spans in [VecDeque::new(), vec![vec![1; 70_000]].into()] {
             let expected = otlp.batch(&spans);
             assert_eq!(message(&grpc.batch(&spans)), Some(expected.as_slice()));
         }

@@ -1,6 +1,5 @@
 //! How spans are written: one file a wire format, and gzip around any of them.
 
-mod address;
 mod attributes;
 mod buffer;
 #[cfg(test)]
@@ -22,6 +21,7 @@ pub(super) use protobuf::Message;
 pub use zipkin::Zipkin;
 
 use crate::trace::Span;
+use std::collections::VecDeque;
 
 /// `sampler.type` of what Jaeger's adaptive sampling counts.
 /// <https://www.jaegertracing.io/docs/latest/architecture/sampling/#adaptive-sampling>
@@ -47,5 +47,5 @@ pub trait Encoder {
     fn span(&mut self, span: &Span) -> Vec<u8>;
 
     /// The body of a request that carries these spans.
-    fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8>;
+    fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8>;
 }

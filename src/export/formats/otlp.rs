@@ -14,6 +14,7 @@ use super::protobuf::{Message, delimited_size};
 use super::semantic_conventions as conventions;
 use crate::attributes::Resource;
 use crate::trace::{Event, Extent, Link, Span, SpanKind, Tag};
+use std::collections::VecDeque;
 
 /// The numbers of the fields, by message.
 mod field {
@@ -166,7 +167,7 @@ impl Encoder for Otlp {
         bytes
     }
 
-    fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8> {
+    fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {
         let schema = conventions::SCHEMA_URL.as_bytes();
         let spans_size: usize = spans.iter().map(|span| delimited_size(span.len())).sum();
         let scope_spans = self.scope.len() + spans_size + delimited_size(schema.len());

@@ -43,7 +43,7 @@ pub(in crate::export::formats) fn attributes_of(
 pub(in crate::export::formats) fn resource_attributes(
     resource: &Resource,
 ) -> serde_json::Map<String, serde_json::Value> {
-    let body = Otlp::new(resource).batch(&[]);
+    let body = Otlp::new(resource).batch(&VecDeque::new());
     let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
     attributes(&request.resource_spans[0].resource.as_ref().unwrap().attributes)
 }
@@ -158,7 +158,7 @@ fn a_batch_is_a_request_that_the_generated_types_write_byte_for_byte_alike() {
         if let Some(first) = spans.first_mut() {
             *first = encoder.span(&span(SpanKind::Server));
         }
-        let body = encoder.batch(&spans);
+        let body = encoder.batch(&spans.clone().into());
         let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
         let [resource_spans] = request.resource_spans.as_slice() else { panic!("{request:?}") };
         let [scope_spans] = resource_spans.scope_spans.as_slice() else { panic!("{request:?}") };

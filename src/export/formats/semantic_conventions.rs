@@ -5,7 +5,8 @@
 //! <https://opentelemetry.io/docs/specs/semconv/registry/attributes/rpc/>
 
 use super::attributes::Attributes;
-use super::{CONFIDENCE, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
+use super::{CONFIDENCE, POOL_READY, RESEND_COUNT, SAMPLER_TYPE};
+use crate::address;
 use crate::attributes::{Kubernetes, Resource};
 use crate::trace::{Extent, GrpcRequest, Kept, Span, SpanKind};
 use std::borrow::Cow;

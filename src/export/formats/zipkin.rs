@@ -3,12 +3,14 @@
 //! <https://zipkin.io/zipkin-api/#/default/post_spans>
 
 use super::json::Json;
-use super::{CONFIDENCE, Encoder, POOL_READY, RESEND_COUNT, SAMPLER_TYPE, address};
+use super::{CONFIDENCE, Encoder, POOL_READY, RESEND_COUNT, SAMPLER_TYPE};
+use crate::address;
 use crate::attributes::{Istio, Resource};
 use crate::trace::{
     Endpoint, Event, Extent, Link, Sampling, Span, SpanKind, Tag, Threshold, TraceId,
 };
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// The encoder for Zipkin's `/api/v2/spans`.
@@ -95,7 +97,7 @@ impl Encoder for Zipkin {
         bytes
     }
 
-    fn batch(&self, spans: &[Vec<u8>]) -> Vec<u8> {
+    fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {
         let size: usize = spans.iter().map(|span| span.len() + 1).sum();
         let mut body = Vec::with_capacity(size + 1);
         body.push(b'[');

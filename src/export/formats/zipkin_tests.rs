@@ -216,7 +216,7 @@ fn a_batch_is_a_json_array_of_any_length() {
     let mut encoder = Zipkin::new(Resource::default());
     let encoded = encoder.span(&span());
     for count in [0, 1, 3] {
-        let body = encoder.batch(&vec![encoded.clone(); count]);
+        let body = encoder.batch(&vec![encoded.clone(); count].into());
         let json: Vec<Value> = serde_json::from_slice(&body).unwrap();
         assert_eq!(json.len(), count);
     }
