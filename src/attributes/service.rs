@@ -41,18 +41,14 @@ impl Service {
         if name.is_empty() || CATCH_ALL_CLUSTERS.contains(&name) {
             return None;
         }
-        let fields: Vec<&str> = match name.strip_prefix("outbound_.") {
+        let (port, host) = match name.strip_prefix("outbound_.") {
             // Between the networks of a mesh: `outbound_.9080_._.reviews.default.svc.cluster.local`.
-            Some(rest) => core::iter::once("outbound").chain(rest.splitn(3, "_.")).collect(),
-            None => name.split('|').collect(),
-        };
-        match fields.as_slice() {
-            [_, _, _, ""] => None,
-            [_, port, _, host] => {
-                Some(Self { host: text::text(host.as_bytes(), MAX_HOST), port: port.parse().ok() })
-            }
-            _ => Some(Self { host: text::text(name.as_bytes(), MAX_HOST), port: None }),
+            Some(rest) => between_networks(rest),
+            None => within_network(name),
         }
+        .unwrap_or(("", name));
+        let port = port.parse().ok();
+        (!host.is_empty()).then(|| Self { host: text::text(host.as_bytes(), MAX_HOST), port })
     }
 
     /// The service that an inbound cluster's metadata names, at the port of Istio's virtual host
@@ -100,6 +96,24 @@ impl Service {
             _ => self.host.clone(),
         }
     }
+}
+
+/// Port and host of a cluster's name of four parts.
+fn within_network(name: &str) -> Option<(&str, &str)> {
+    let mut parts = name.split('|');
+    let (_, port, _, host) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    parts.next().is_none().then_some((port, host))
+}
+
+/// The same where other signs part them, of the last three.
+fn between_networks(name: &str) -> Option<(&str, &str)> {
+    let (port, rest) = split(name)?;
+    split(rest).map(|(_, host)| (port, host))
+}
+
+fn split(name: &str) -> Option<(&str, &str)> {
+    let place = name.as_bytes().windows(2).position(|two| two == b"_.")?;
+    name.get(..place).zip(name.get(place + 2..))
 }
 
 /// A DNS name or an address: letters, digits, dots, dashes, underscores, `[::1]`.

@@ -40,7 +40,7 @@ mod tests;
 pub use collector::{Collector, Compression, Protocol};
 pub use correlation::{Correlation, CorrelationMode, MAX_CORRELATION_HEADERS};
 pub use custom_tag::{CustomTag, TagMode, TagOn, TagSource};
-pub use error::{ConfigError, echo};
+pub use error::{ConfigError, echo, quoted};
 pub use field::{WHOLE, join};
 pub use format::Format;
 pub use matching::{Attribute, Match, Matcher, Subject, Way};

@@ -4,7 +4,9 @@ use super::abi::{self, Level};
 use super::{attributes, wasi};
 use crate::address;
 use crate::attributes::{Istio, Kubernetes, Resource};
-use crate::config::{ConfigError, MeshConfig, NodeMetadata, PluginConfig, Settings, settings};
+use crate::config::{
+    ConfigError, MeshConfig, NodeMetadata, PluginConfig, Settings, echo, quoted, settings,
+};
 
 /// Overrides what happens with an invalid plugin configuration.
 const POLICY_VARIABLE: &str = "MESHSPAN_INVALID_CONFIGURATION";
@@ -77,13 +79,11 @@ fn continues_when_invalid() -> bool {
         Some("refuse") => false,
         Some("continue") => true,
         Some(other) => {
-            let found: String = other.chars().take(64).collect();
-            abi::log(
-                Level::Warn,
-                &format!(
-                    "meshspan: {POLICY_VARIABLE}: {found:?} is not one of refuse, continue; ignored"
-                ),
+            let found = quoted(&echo(other));
+            let line = format!(
+                "meshspan: {POLICY_VARIABLE}: {found} is not one of refuse, continue; ignored"
             );
+            abi::log(Level::Warn, &line);
             in_istio()
         }
         None => in_istio(),

@@ -3,7 +3,7 @@
 use super::abi::{self, Level};
 use super::callout::call;
 use super::wasi;
-use crate::config::RemoteSampling;
+use crate::config::{RemoteSampling, quoted};
 use crate::export::Reply;
 use crate::sampling::remote::{Remote, question};
 use crate::stats::{LogLimit, Metric};
@@ -68,9 +68,9 @@ impl Asking {
             false => "sampling.percent is in force",
         };
         let line = format!(
-            "meshspan: no strategy from cluster {:?}: {reason}; {in_force} \
+            "meshspan: no strategy from cluster {}: {reason}; {in_force} \
              ({held_back} like this not logged)",
-            self.server.cluster
+            quoted(&self.server.cluster)
         );
         abi::log(Level::Warn, &line);
     }

@@ -10,7 +10,7 @@ use super::remote::Asking;
 use super::shared::Shared;
 use super::wasi;
 use crate::attributes::Resource;
-use crate::config::{Collector, Compression, CorrelationMode, Protocol, Settings};
+use crate::config::{Collector, Compression, CorrelationMode, Protocol, Settings, quoted};
 use crate::export::{Answer, Exporter, GZIP, Meaning, Reply};
 use crate::sampling::remote::Remote;
 use crate::stats::{LogLimit, Metric};
@@ -285,9 +285,9 @@ fn log_failure(
         abi::log(
             Level::Warn,
             &format!(
-                "meshspan: spans could not be sent to cluster {:?}: {reason}; {consequence} \
+                "meshspan: spans could not be sent to cluster {}: {reason}; {consequence} \
              ({held_back} like this not logged)",
-                collector.cluster
+                quoted(&collector.cluster)
             ),
         );
     }
@@ -298,9 +298,10 @@ fn log_remark(limit: &mut LogLimit, collector: &Collector, rejected: usize, word
         abi::log(
             Level::Warn,
             &format!(
-                "meshspan: cluster {:?} took a batch and rejected {rejected} of its spans: {words:?} \
+                "meshspan: cluster {} took a batch and rejected {rejected} of its spans: {} \
              ({held_back} like this not logged)",
-                collector.cluster
+                quoted(&collector.cluster),
+                quoted(words)
             ),
         );
     }

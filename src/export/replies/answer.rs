@@ -74,7 +74,10 @@ const OF_SIZE: [&str; 5] = [
 
 fn is_of_size(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    OF_SIZE.iter().any(|words| message.contains(words))
+    let says = |words: &&str| {
+        message.as_bytes().windows(words.len()).any(|bytes| bytes == words.as_bytes())
+    };
+    OF_SIZE.iter().any(says)
 }
 
 /// The wait that a `Retry-After` asks for: `120` and `Sun, 06 Nov 1994 08:49:37 GMT` do, `-1` and

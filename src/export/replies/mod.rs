@@ -9,7 +9,7 @@ mod retry_info;
 pub use answer::Answer;
 
 use super::formats::message;
-use crate::config::Protocol;
+use crate::config::{Protocol, quoted};
 use partial_success::PartialSuccess;
 use percent_encoding::percent_decode;
 use retry_info::RetryInfo;
@@ -78,7 +78,7 @@ impl Reply {
         let message = percent_decode(self.grpc_message.as_deref().unwrap_or_default());
         let message = excerpt(&message.take(MAX_WORDS).collect::<Vec<_>>());
         if !message.is_empty() {
-            words.push_str(&format!(" ({message:?})"));
+            words.push_str(&format!(" ({})", quoted(&message)));
         }
         Meaning { answer: Answer::from_grpc(code, &message, info), words }
     }
