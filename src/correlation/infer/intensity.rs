@@ -21,7 +21,9 @@ const NEIGHBOURS: [f32; 2 * REACH + 1] = [0.2, 0.4, 0.6, 0.8, 1.0, 0.8, 0.6, 0.4
 /// Which share of all observations has to be new before rates are reckoned anew, and how many at least.
 const NEWS: f32 = 0.05;
 const LEAST_NEWS: f32 = 0.3;
-/// After so many observations they count half.
+/// After so many observations they count half, at first; the next time after twice as many, and at last after so
+/// many. What was learnt first was learnt with the least knowledge.
+const FEW_OBSERVATIONS: f32 = 20.0;
 const MOST_OBSERVATIONS: f32 = 4000.0;
 
 type Bins = [f32; BINS];
@@ -109,13 +111,15 @@ pub(super) struct Intensity {
     /// Observations since rates were reckoned.
     news: f32,
     pub(super) observations: f32,
+    /// How many of them there are before they count half.
+    most: f32,
 }
 
 impl Intensity {
     pub(super) fn new() -> Self {
         let (exposure, passed) = ([0.0; BINS], [0.0; BINS + 1]);
-        let (news, horizon, observations) = (f32::MAX, 0.0, 0.0);
-        Self { exposure, events: Vec::new(), passed, horizon, news, observations }
+        let (news, horizon, observations, most) = (f32::MAX, 0.0, 0.0, FEW_OBSERVATIONS);
+        Self { exposure, events: Vec::new(), passed, horizon, news, observations, most }
     }
 
     fn kind(&mut self, kind: Kind) -> Option<&mut Events> {
@@ -147,8 +151,9 @@ impl Intensity {
         }
         self.observations += weight;
         self.news += weight;
-        if self.observations > MOST_OBSERVATIONS {
+        if self.observations > self.most {
             self.observations *= 0.5;
+            self.most = (self.most * 2.0).min(MOST_OBSERVATIONS);
             let counts = self.events.iter_mut().map(|it| &mut it.counts);
             for bins in counts.chain([&mut self.exposure]) {
                 bins.iter_mut().for_each(|it| *it *= 0.5);

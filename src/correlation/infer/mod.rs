@@ -27,13 +27,25 @@ const UNEXPLAINED: f32 = 0.003;
 /// For how many microseconds nothing is sure after a request had to be let go of early.
 const EVICTED: f32 = 100e3;
 /// What is left of doubt after another call.
+/// How many calls a second each request that is in flight and not known is taken to make.
+const UNSEEN: f32 = 30.0;
+/// How many calls of nobody count for it in all the time that was watched that there are some.
+const STRAYS: f32 = 0.3;
+/// After so many calls those of a host count half, at first; the next time after twice as many, and at last after
+/// so many. What was learnt first was learnt with the least knowledge.
+const FEW_CALLS: f32 = 50.0;
+const MOST_CALLS: f32 = 2000.0;
 const DOUBT: f32 = 0.6;
 
 #[derive(Debug)]
 struct Host {
     digest: u64,
+    /// Calls that belong to nobody, all, and how many of them there are before they count half.
     stray: f32,
     calls: f32,
+    most: f32,
+    /// Seconds that had been watched when they began to count.
+    since: f32,
 }
 
 /// What is known of one application, and what is in flight. Times are microseconds of a clock that is
@@ -125,7 +137,8 @@ impl Infer {
             self.full += 1;
             return None;
         }
-        self.hosts.push(Host { digest, stray: 0.0, calls: 0.0 });
+        let (most, since) = (FEW_CALLS, self.watched);
+        self.hosts.push(Host { digest, stray: 0.0, calls: 0.0, most, since });
         self.states.hosts = self.hosts.len();
         Some(self.hosts.len() - 1)
     }
@@ -149,12 +162,21 @@ impl Infer {
         let ports = self.ports.call(port, now, self.beam.in_flight());
         let Self { hosts, watched, beam, states, .. } = self;
         let host = hosts.get_mut(place)?;
-        let often = (host.stray + 0.3).max(UNEXPLAINED * host.calls);
-        let stray = ln(often / (*watched + 1.0) / 1e6);
+        let often = host.stray.max(UNEXPLAINED * host.calls) / (*watched - host.since + 1.0);
+        let unseen = in_flight.saturating_sub(beam.in_flight()) as f32;
+        let stray = ln((often + STRAYS / (*watched + 1.0) + unseen * UNSEEN) / 1e6);
         let call = Call { stream, host: place as u8, stray, ports: &ports, known };
         let belief = beam.call(now, &call, &mut self.ports, states)?;
-        host.stray += belief.nobody;
-        host.calls += 1.0;
+        // Those of requests that are not known are no measure of nobody's.
+        if unseen == 0.0 {
+            host.stray += belief.nobody;
+            host.calls += 1.0;
+        }
+        if host.calls > host.most {
+            (host.stray, host.calls) = (host.stray * 0.5, host.calls * 0.5);
+            host.since += (self.watched - host.since) * 0.5;
+            host.most = (host.most * 2.0).min(MOST_CALLS);
+        }
         self.doubt = (self.doubt * DOUBT).max(belief.lost);
         let is_complete = beam.in_flight() >= in_flight && now >= self.missing;
         let (context, share) = belief.best.filter(|_| is_complete)?;
