@@ -84,9 +84,9 @@ impl Event {
         })
     }
 
-    /// Lets times be told from it; whether there was room.
+    /// Lets times be told from it while so many requests are in flight that are not known; whether there was room.
     #[inline(never)]
-    pub(super) fn apply(&self, infer: &mut Infer, age: f32) -> bool {
+    pub(super) fn apply(&self, infer: &mut Infer, age: f32, unseen: usize) -> bool {
         let Self { what, time, stream, digest, port, context } = *self;
         match (what, context) {
             (What::Arrived, Some(context)) => {
@@ -94,7 +94,8 @@ impl Event {
             }
             (What::Arrived, None) => {}
             (What::Called, known) => {
-                infer.call(time, age, stream, digest, port, 0, known.as_ref());
+                let in_flight = infer.in_flight() + unseen;
+                infer.call(time, age, stream, digest, port, in_flight, known.as_ref());
             }
             (What::Answered, _) => infer.answered(time, stream, digest, port),
             (What::Responded, _) => infer.responded(time, stream),
@@ -221,6 +222,8 @@ pub(super) struct Rings {
     read: u64,
     /// For how many microseconds a request may last.
     pub(super) age: f32,
+    /// How many requests were in flight then that are not known.
+    unseen: usize,
     /// Requests of this worker for which there was no room.
     pub(super) full: u32,
     /// How often something was missing.
@@ -231,7 +234,7 @@ impl Rings {
     /// Of the worker of this number.
     pub(super) fn new(worker: u8, now: u64) -> Self {
         let own = Ring::new(worker, now.max(1), now);
-        Self { own, others: Vec::new(), read: now, age: 0.0, full: 0, missed: 0 }
+        Self { own, others: Vec::new(), read: now, age: 0.0, unseen: 0, full: 0, missed: 0 }
     }
 
     /// How many requests are in flight in the pod, of which so many in this worker, as far as the others were
@@ -287,6 +290,8 @@ impl Rings {
             infer.forget(now);
         }
         self.look(now, infer);
+        let in_flight = self.in_flight(self.own.in_flight as u16);
+        self.unseen = in_flight.saturating_sub(infer.in_flight());
     }
 
     fn rings(&mut self) -> impl Iterator<Item = &mut Ring> {
@@ -305,7 +310,7 @@ impl Rings {
             ring.new -= 1;
             let Some(mut event) = event else { continue };
             event.time = event.time.min(now);
-            let has_room = event.apply(infer, self.age);
+            let has_room = event.apply(infer, self.age, self.unseen);
             if !has_room && ring.worker == self.own.worker {
                 self.full += 1;
             }
@@ -387,5 +392,28 @@ mod tests {
             *byte = 255;
         }
         assert!(ring.first().is_none());
+    }
+
+    #[test]
+    fn calls_of_requests_that_are_not_known_are_not_taken_for_nobodys() {
+        let share = |unseen| {
+            let mut infer = Infer::new();
+            let event = |what, time, stream, context| Event {
+                what,
+                time,
+                stream,
+                digest: 1,
+                port: 0,
+                context,
+            };
+            for number in 1..200 {
+                let call = event(What::Called, u64::from(number) * 10_000, number, None);
+                assert!(call.apply(&mut infer, 60e6, unseen));
+            }
+            let context = Entry([1; Entry::BYTES]).context();
+            event(What::Arrived, 3_000_000, 500, context).apply(&mut infer, 60e6, 0);
+            infer.call(3_001_000, 60e6, 501, 1, 0, 1, None).unwrap().1
+        };
+        assert!(share(1) > share(0) + 0.1, "{} {}", share(1), share(0));
     }
 }

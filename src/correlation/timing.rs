@@ -58,7 +58,7 @@ impl Correlation {
     fn happened(&mut self, event: &Event, age: f32, envoy: &dyn Sidecar) -> bool {
         let Self { rings, infer, workers, sure, .. } = self;
         let Some(infer) = infer else { return true };
-        let Some(rings) = rings else { return event.apply(infer, age) };
+        let Some(rings) = rings else { return event.apply(infer, age, 0) };
         rings.tell(event, sure.crowd.own().requests(), envoy);
         if rings.leave(event.time) {
             rings.read(event.time, workers.look_up(envoy), false, infer, envoy);

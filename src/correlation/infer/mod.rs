@@ -208,7 +208,7 @@ impl Infer {
         self.beam.responded(now, stream, self.ports.have_owners(), &mut self.states);
     }
 
-    #[cfg(test)]
+    /// How many requests are known that have not responded.
     pub fn in_flight(&self) -> usize {
         self.beam.in_flight()
     }
