@@ -38,14 +38,15 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins the span that `context` names, from the request's lower-case headers.
+    /// Begins the span that `context` names, from the request's lower-case headers. It stays where it is until
+    /// it ends: to move it is a call out of the module each time.
     pub fn begin(
         context: TraceContext,
         verdict: Verdict,
         headers: &[(&[u8], &[u8])],
         tags: &CustomTags,
         redaction: &Redaction,
-    ) -> Self {
+    ) -> Box<Self> {
         let own = OwnHeaders::pick(headers);
         let word = |value: Option<&[u8]>| value.map(|value| redaction.word(value));
         let text = |value: Option<&[u8]>| value.map(|value| redaction.value(value));
@@ -61,7 +62,7 @@ impl Recording {
             _ if own.upgrade.is_some() => Upgrade::Protocol,
             _ => Upgrade::No,
         };
-        Self {
+        Box::new(Self {
             extent: Extent::Whole,
             upgrade,
             context,
@@ -83,32 +84,37 @@ impl Recording {
                 grpc,
             },
             values: tags.begin(redaction, headers, asked_path),
-        }
+        })
     }
 
     /// The `tracestate` that goes on with the request.
-    pub fn with_trace_state(self, trace_state: String) -> Self {
-        Self { trace_state, ..self }
+    pub fn with_trace_state(mut self: Box<Self>, trace_state: String) -> Box<Self> {
+        self.trace_state = trace_state;
+        self
     }
 
     /// Spans of other traces that came in with the request.
-    pub fn with_links(self, links: Vec<Link>) -> Self {
-        Self { links, ..self }
+    pub fn with_links(mut self: Box<Self>, links: Vec<Link>) -> Box<Self> {
+        self.links = links;
+        self
     }
 
     /// How its parent is known, where the application forwarded no context.
-    pub fn with_correlation(self, correlation: Option<Evidence>) -> Self {
-        Self { correlation, ..self }
+    pub fn with_correlation(mut self: Box<Self>, correlation: Option<Evidence>) -> Box<Self> {
+        self.correlation = correlation;
+        self
     }
 
     /// Why it is exported, where the trace is not sampled.
-    pub fn with_kept(self, kept: Kept) -> Self {
-        Self { kept: Some(kept), ..self }
+    pub fn with_kept(mut self: Box<Self>, kept: Kept) -> Box<Self> {
+        self.kept = Some(kept);
+        self
     }
 
     /// The place of the operation that it asks for.
-    pub fn with_operation(self, operation: Option<usize>) -> Self {
-        Self { operation, ..self }
+    pub fn with_operation(mut self: Box<Self>, operation: Option<usize>) -> Box<Self> {
+        self.operation = operation;
+        self
     }
 
     /// Whether the answer's `grpc-status` will be wanted.
@@ -131,8 +137,8 @@ impl Recording {
     }
 
     /// Takes its beginning, whose span has the id that others know. What stays is to have the id `rest`.
-    pub fn take_beginning(&mut self, rest: SpanId) -> Self {
-        let beginning = Self { extent: Extent::Open, ..self.clone() };
+    pub fn take_beginning(&mut self, rest: SpanId) -> Box<Self> {
+        let beginning = Box::new(Self { extent: Extent::Open, ..self.clone() });
         self.extent = Extent::Closed;
         self.links = vec![self.context.link()];
         self.correlation = None;
@@ -153,7 +159,7 @@ impl Recording {
 
     /// Ends the span. `rule` is the name of [`Self::reason`].
     pub fn finish<'t>(
-        self,
+        self: Box<Self>,
         facts: Facts,
         rule: &'t str,
         resource: &Resource,

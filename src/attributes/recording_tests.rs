@@ -21,7 +21,7 @@ fn verdict(decision: Decision) -> Verdict {
     Verdict { decision, threshold: None, reason: Reason::Parent }
 }
 
-fn begin(headers: &[(&str, &[u8])], decision: Decision) -> Recording {
+fn begin(headers: &[(&str, &[u8])], decision: Decision) -> Box<Recording> {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), *value)).collect();
     Recording::begin(context(), verdict(decision), &headers, &CustomTags::default(), &capped())
 }
@@ -48,7 +48,7 @@ fn facts() -> Facts {
     }
 }
 
-fn finish(recording: Recording, facts: Facts, resource: &Resource) -> Span<'static> {
+fn finish(recording: Box<Recording>, facts: Facts, resource: &Resource) -> Span<'static> {
     static NO_TAGS: std::sync::LazyLock<CustomTags> = std::sync::LazyLock::new(CustomTags::default);
     recording.finish(facts, "parent", resource, &mut ServiceNames::default(), &NO_TAGS, &capped())
 }

@@ -62,7 +62,7 @@ enum State {
 impl State {
     fn of(started: Started) -> Self {
         match (started.recording, started.unsampled) {
-            (Some(recording), _) => Self::Recorded(Box::new(recording)),
+            (Some(recording), _) => Self::Recorded(recording),
             (None, Some(unsampled)) => Self::Unsampled(Box::new(unsampled)),
             (None, None) => Self::Done,
         }
@@ -178,7 +178,7 @@ impl Request {
             state = start_late(&shared).map_or(State::Done, State::of);
         }
         match state {
-            State::Recorded(recording) => finish(&shared, *recording, has_body, way),
+            State::Recorded(recording) => finish(&shared, recording, has_body, way),
             State::Unsampled(unsampled) => keep(&shared, *unsampled, has_body, way),
             State::Expected | State::Done => {}
         }
@@ -235,7 +235,7 @@ fn apply(edit: &Edit) {
     }
 }
 
-fn finish(shared: &Shared, recording: Recording, has_body: bool, way: Way) {
+fn finish(shared: &Shared, recording: Box<Recording>, has_body: bool, way: Way) {
     let mut tracer = shared.tracer.borrow_mut();
     let is_grpc = recording.is_grpc();
     let mut facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
@@ -263,7 +263,12 @@ fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool, way: Way) {
 }
 
 #[inline(never)]
-fn export(shared: &Shared, mut tracer: RefMut<Tracer>, mut recording: Recording, mut facts: Facts) {
+fn export(
+    shared: &Shared,
+    mut tracer: RefMut<Tracer>,
+    mut recording: Box<Recording>,
+    mut facts: Facts,
+) {
     if tracer.asks_for_route() {
         facts.route = text(&["xds", "route_name"]);
     }

@@ -71,7 +71,7 @@ pub struct Started {
     /// What the response says, in the form of `traceparent`, or nothing.
     pub answer: Vec<u8>,
     /// The span to be, if the request is sampled.
-    pub recording: Option<Recording>,
+    pub recording: Option<Box<Recording>>,
     /// How likely that was, where it is known.
     pub threshold: Option<Threshold>,
     /// What may be exported all the same, if it is not.
@@ -420,7 +420,7 @@ impl Tracer {
         headers: &[(&[u8], &[u8])],
         facts: &Facts,
         envoy: &impl Surroundings,
-    ) -> Option<Recording> {
+    ) -> Option<Box<Recording>> {
         let Unsampled { context, links, correlation, .. } = unsampled;
         let method = headers.iter().find(|(name, _)| *name == b":method");
         let time = facts.waiting_time(method.map_or(b"", |(_, method)| *method));
@@ -446,13 +446,13 @@ impl Tracer {
 
     /// What there is of a sampled request that goes on, to be finished now. Another span follows at its
     /// end, whose parent is this one's; calls that the request causes are this one's children.
-    pub fn take_beginning(&mut self, recording: &mut Recording) -> Recording {
+    pub fn take_beginning(&mut self, recording: &mut Recording) -> Box<Recording> {
         self.stats.add(Metric::StreamsShown, 1);
         recording.take_beginning(self.ids.span_id())
     }
 
     /// Ends a sampled request.
-    pub fn finish(&mut self, recording: Recording, facts: Facts) {
+    pub fn finish(&mut self, recording: Box<Recording>, facts: Facts) {
         let Self { sampler, resource, names, tags, redaction, .. } = self;
         let rule = sampler.name(recording.reason());
         let span = recording.finish(facts, rule, resource, names, tags, redaction);
