@@ -113,41 +113,28 @@ fn hexadecimal(digits: &[u8]) -> Option<u16> {
 }
 
 /// The address as everywhere, <https://www.rfc-editor.org/rfc/rfc5952>.
+#[inline(never)]
 pub fn text(ip: IpAddr) -> String {
+    let mut text = Vec::with_capacity(39);
     match ip {
-        IpAddr::V4(ip) => {
-            let mut text = String::with_capacity(15);
-            push_version_4(&mut text, ip);
-            text
-        }
-        IpAddr::V6(ip) => text_of_version_6(ip),
+        IpAddr::V4(ip) => push_version_4(&mut text, ip),
+        IpAddr::V6(ip) => push_version_6(&mut text, ip),
     }
+    String::from_utf8(text).unwrap_or_default()
 }
 
-#[inline(never)]
-fn push_version_4(text: &mut String, ip: Ipv4Addr) {
-    for (place, octet) in ip.octets().into_iter().enumerate() {
-        if place > 0 {
-            text.push('.');
-        }
-        let mut push = |digit: u8| text.push(char::from(b'0' + digit % 10));
-        if octet >= 100 {
-            push(octet / 100);
-        }
-        if octet >= 10 {
-            push(octet / 10);
-        }
-        push(octet);
+fn push_version_4(text: &mut Vec<u8>, ip: Ipv4Addr) {
+    for octet in ip.octets() {
+        push_number(text, octet.into(), 10, &[100, 10, 1]);
+        text.push(b'.');
     }
+    text.pop();
 }
 
-#[inline(never)]
-fn text_of_version_6(ip: Ipv6Addr) -> String {
-    let mut text = String::with_capacity(39);
+fn push_version_6(text: &mut Vec<u8>, ip: Ipv6Addr) {
     if let Some(ip) = ip.to_ipv4_mapped() {
-        text.push_str("::ffff:");
-        push_version_4(&mut text, ip);
-        return text;
+        text.extend_from_slice(b"::ffff:");
+        return push_version_4(text, ip);
     }
     // The first of the longest runs of zeros, which two colons stand for if they are more than one.
     let (mut run, mut longest, mut end) = (0, 1, 0);
@@ -158,25 +145,28 @@ fn text_of_version_6(ip: Ipv6Addr) -> String {
         }
     }
     for (place, group) in ip.segments().into_iter().enumerate() {
-        if place < end && place + longest >= end {
-            if place + 1 == end {
-                text.push_str("::");
+        if place + longest < end || place >= end {
+            if place > 0 && place != end {
+                text.push(b':');
             }
-            continue;
-        }
-        if place > 0 && place != end {
-            text.push(':');
-        }
-        let mut is_begun = false;
-        for shift in [12, 8, 4, 0] {
-            let digit = group >> shift & 15;
-            is_begun |= digit != 0 || shift == 0;
-            if is_begun {
-                text.extend(char::from_digit(digit.into(), 16));
-            }
+            push_number(text, group, 16, &[0x1000, 0x100, 0x10, 1]);
+        } else if place + 1 == end {
+            text.extend_from_slice(b"::");
         }
     }
-    text
+}
+
+/// A number without zeros before it, whose digits count as much as `places` say.
+#[inline(never)]
+fn push_number(text: &mut Vec<u8>, number: u16, radix: u16, places: &[u16]) {
+    let mut is_begun = false;
+    for place in places {
+        let digit = (number / place % radix) as u8;
+        is_begun |= digit > 0 || *place == 1;
+        if is_begun {
+            text.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+        }
+    }
 }
 
 #[cfg(test)]
