@@ -36,6 +36,8 @@ struct Outcome {
     calls: u32,
     right: u32,
     wrong: u32,
+    /// How confidently which, and whether it is right.
+    said: Vec<(f32, bool)>,
 }
 
 impl Load {
@@ -70,6 +72,7 @@ impl Load {
                     watched.insert(stream, (host, port));
                     if time >= since {
                         outcome.calls += 1;
+                        outcome.said.extend(found.map(|(it, share)| (share, it == context(cause))));
                         match found.filter(|(_, share)| *share >= THRESHOLD) {
                             Some((it, _)) if it == context(cause) => outcome.right += 1,
                             Some(_) => outcome.wrong += 1,
@@ -204,7 +207,7 @@ fn calls_of_nobody_get_no_parent() {
 
 /// Services that think for a while or hardly, call one host or several after each other, at several loads.
 #[test]
-fn of_services_of_all_kinds_fewer_than_one_parent_in_a_hundred_is_wrong() {
+fn of_services_of_all_kinds_fewer_are_wrong_than_confidence_says() {
     let mut total = Outcome::default();
     for seed in 0..24 {
         let mut random = Random::new(seed);
@@ -232,9 +235,23 @@ fn of_services_of_all_kinds_fewer_than_one_parent_in_a_hundred_is_wrong() {
         total.calls += outcome.calls;
         total.right += outcome.right;
         total.wrong += outcome.wrong;
+        total.said.extend(outcome.said);
     }
-    assert!(total.wrong * 100 < total.calls, "{total:?}");
-    assert!(total.right * 10 > total.calls, "{total:?}");
+    for threshold in [0.7, 0.9, 0.95, THRESHOLD, 0.99] {
+        let said = total.said.iter().filter(|(share, _)| *share >= threshold);
+        let all = said.clone().count() as f32;
+        let right = said.filter(|(_, is_right)| *is_right).count() as f32;
+        assert!(right >= threshold * all, "{threshold}: {right} of {all}");
+    }
+    assert!(total.wrong * 100 < total.calls, "{} {} of {}", total.right, total.wrong, total.calls);
+    assert!(total.right * 10 > total.calls, "{} {} of {}", total.right, total.wrong, total.calls);
+}
+
+#[test]
+fn confidence_is_greater_than_what_the_least_likely_of_them_is() {
+    for (likely, expected) in [(1.0, 1.0), (0.96, 0.982), (0.8, 0.91), (0.0, 0.55)] {
+        assert!((confidence(likely) - expected).abs() < 1e-6, "{likely}");
+    }
 }
 
 #[test]
