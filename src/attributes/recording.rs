@@ -117,6 +117,11 @@ impl Recording {
         self
     }
 
+    /// Whether nothing is said yet of what caused it.
+    pub fn is_unlinked(&self) -> bool {
+        self.correlation.is_none() && self.links.is_empty()
+    }
+
     /// Whether the answer's `grpc-status` will be wanted.
     pub fn is_grpc(&self) -> bool {
         self.request.grpc.is_some()

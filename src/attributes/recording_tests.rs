@@ -182,7 +182,7 @@ fn custom_tags_come_from_the_request_that_began() {
 #[test]
 fn a_beginning_has_the_id_that_others_know_and_the_whole_is_below_it() {
     let headers: [(&str, &[u8]); 2] = [(":method", b"GET"), (":path", b"/chat")];
-    let link = Link { trace_id: TraceId::new(7).unwrap(), span_id: SpanId::new(8).unwrap() };
+    let link = crate::trace::sample::link(7, 8);
     let evidence = Evidence { name: "request_id".to_owned(), confidence: None };
     let mut recording = begin(&headers, Decision::Sample)
         .with_links(vec![link])

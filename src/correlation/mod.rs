@@ -87,6 +87,16 @@ pub struct Correlation {
     now: u32,
 }
 
+impl Ticket {
+    /// Envoy's number of a call whose time tells something, for [`Correlation::link`].
+    pub fn call(&self) -> Option<u32> {
+        match self {
+            Self::Call { stream, timed: Some(_), .. } => Some(*stream),
+            _ => None,
+        }
+    }
+}
+
 impl Settings {
     /// Whether anything is to be done.
     pub fn is_on(&self) -> bool {

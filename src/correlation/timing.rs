@@ -9,7 +9,7 @@ use super::sidecar::Sidecar;
 use super::sure::SourcePort;
 use super::{Correlation, Settings, Ticket};
 use crate::stats::{Metric, Stats};
-use crate::trace::Evidence;
+use crate::trace::{Evidence, Link};
 
 /// Of Envoy's numbers of streams so many bits are told to other workers, below that of the worker: requests and
 /// calls that are under way are never as far apart.
@@ -20,6 +20,11 @@ const STREAM: u32 = 26;
 pub struct Timed {
     host: u64,
     port: u16,
+}
+
+/// It is never certain, and said to be no likelier than it is.
+fn thousandths(share: f32) -> u16 {
+    (share * 1000.0).clamp(0.0, 999.0) as u16
 }
 
 impl Correlation {
@@ -128,8 +133,7 @@ impl Correlation {
         let found = self.believe(&event, known.is_none(), settings.max_age_in_us(), envoy);
         known.or_else(|| {
             let (context, share) = found?;
-            // It is never certain, and said to be no likelier than it is.
-            let confidence = Some((share * 1000.0).clamp(0.0, 999.0) as u16);
+            let confidence = Some(thousandths(share));
             let evidence = Evidence { name: "inferred".to_owned(), confidence };
             let is_likely = share >= settings.parent_threshold as f32;
             is_likely.then_some(Origin { context, is_parent: true, evidence })
@@ -161,7 +165,18 @@ impl Correlation {
             }
         };
         let Event { time, stream, digest, port, .. } = *call;
-        infer.call(time, age, stream, digest, port, in_flight, call.context.as_ref())
+        infer.call(time, age, stream, digest, port, in_flight, true, call.context.as_ref())
+    }
+
+    /// The request, of a trace that is recorded, that most likely caused a call, Envoy's stream of this number,
+    /// which has been answered.
+    pub fn link(&mut self, settings: &Settings, stream: u32, envoy: &dyn Sidecar) -> Option<Link> {
+        let stream = self.number(stream);
+        let (context, share) = self.infer.as_mut()?.look(envoy.clock() / 1000, stream)?;
+        let is_likely = share >= settings.link_threshold as f32 && context.decision.is_sampled();
+        let Context { trace_id, span_id, .. } = context;
+        let confidence = Some(thousandths(share));
+        is_likely.then_some(Link { trace_id, span_id, confidence })
     }
 
     /// A call has been answered.

@@ -7,12 +7,16 @@ use super::queue::Queue;
 use super::{Answer, Batch, Encoder};
 use crate::config::{BatchLimits, ExportLimits, QueueLimits};
 use crate::stats::{Metric, Stats};
-use crate::trace::Span;
+use crate::trace::{Link, Span};
 use std::time::Duration;
 
 /// How long a configuration that has been replaced goes on trying, in nanoseconds. Without an end
 /// each change of the configuration would leave one more full queue behind while the collector is away.
 const LONGEST_DRAIN: u64 = 300_000_000_000;
+
+/// How long after its end it is asked for the first time what a call is linked to, and for the second; and how
+/// long its span waits at the most, in nanoseconds.
+const WAITS: [u64; 3] = [500_000_000, 1_000_000_000, 3_000_000_000];
 
 /// A batch on its way.
 struct Sent {
@@ -63,9 +67,48 @@ impl Exporter {
 
     /// Takes a finished span, or counts what is dropped for want of room.
     pub fn push(&mut self, span: &Span, stats: &mut Stats) {
+        self.push_call(span, None, stats);
+    }
+
+    /// The same of a call by its number, whose span goes nowhere before [`Self::link`]: for that there is a
+    /// second, unless the queue is half full or the configuration was replaced.
+    pub fn push_call(&mut self, span: &Span, call: Option<u32>, stats: &mut Stats) {
         stats.add(Metric::SpansSampled, 1);
         let end = span.start_time.saturating_add(span.duration);
-        self.queue.push(self.encoder.span(span), end, stats);
+        let call = call.filter(|_| self.end.is_none() && !self.is_half_full());
+        self.queue.push(self.encoder.span(span), end, call, stats);
+    }
+
+    /// Lets go on the spans of calls that ended a second before `now` (nanoseconds), each with the link that
+    /// `find` has for it. It is asked at most so often, and once before for each, since what it finds for
+    /// some makes it surer of others. What has waited for long, and all once the configuration was
+    /// replaced, goes without.
+    pub fn link(
+        &mut self,
+        now: u64,
+        most: usize,
+        find: &mut dyn FnMut(u32) -> Option<Link>,
+        stats: &mut Stats,
+    ) {
+        let [unseen, mut until, mut late] = WAITS.map(|wait| now.saturating_sub(wait));
+        if self.end.is_some() {
+            (until, late) = (u64::MAX, u64::MAX);
+        }
+        for _ in 0..most {
+            let Some(call) = self.queue.next_unseen(unseen) else { break };
+            find(call);
+        }
+        let mut looks = 0;
+        while let Some(call) = self.queue.next_unlinked(until) {
+            if looks >= most && self.queue.next_unlinked(late).is_none() {
+                return;
+            }
+            let link = if looks < most { find(call) } else { None };
+            looks += 1;
+            let encoder = &mut self.encoder;
+            let add = link.map(|link| move |span: &mut Vec<u8>| encoder.link(span, &link));
+            self.queue.link(add, stats);
+        }
     }
 
     /// Whether a batch should leave now and not wait for the interval's end: it is full, or the
@@ -77,11 +120,14 @@ impl Exporter {
     }
 
     fn is_full(&self) -> bool {
-        let (fresh, held) = (self.queue.fresh(), self.queue.held());
-        fresh > 0
-            && (fresh >= self.batch_limits.max_spans
-                || held.spans * 2 >= self.queue_limits.max_spans
-                || held.bytes * 2 >= self.queue_limits.max_bytes)
+        let fresh = self.queue.fresh();
+        fresh > 0 && (fresh >= self.batch_limits.max_spans || self.is_half_full())
+    }
+
+    fn is_half_full(&self) -> bool {
+        let held = self.queue.held();
+        held.spans * 2 >= self.queue_limits.max_spans
+            || held.bytes * 2 >= self.queue_limits.max_bytes
     }
 
     /// Whether nothing waits and nothing is on its way.

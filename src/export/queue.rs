@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 /// collector can have each span be a batch, and what a request waits for must not grow with them.
 const LOOKED_AT: usize = 64;
 
+/// A link takes fewer bytes than these in any format.
+const LONGEST_LINK: usize = 256;
+
 /// A span that was never sent.
 struct Queued {
     encoded: Vec<u8>,
@@ -21,6 +24,10 @@ struct Queued {
 pub(super) struct Queue {
     limits: QueueLimits,
     fresh: VecDeque<Queued>,
+    /// Those that are never sent before it is known what they are linked to, by the numbers of calls.
+    unlinked: VecDeque<(Queued, u32)>,
+    /// How many of those that have waited longest were looked at for the first time.
+    looked: usize,
     again: VecDeque<Batch>,
     held: Held,
     lent: Held,
@@ -28,8 +35,15 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(limits: QueueLimits) -> Self {
-        let (fresh, again) = (VecDeque::new(), VecDeque::new());
-        Self { limits, fresh, again, held: Held::default(), lent: Held::default() }
+        Self {
+            limits,
+            fresh: VecDeque::new(),
+            unlinked: VecDeque::new(),
+            looked: 0,
+            again: VecDeque::new(),
+            held: Held::default(),
+            lent: Held::default(),
+        }
     }
 
     /// How many spans were never sent.
@@ -47,8 +61,15 @@ impl Queue {
         self.held
     }
 
-    /// Takes a span that ended at `end`, or counts which one is dropped.
-    pub(super) fn push(&mut self, mut encoded: Vec<u8>, end: u64, stats: &mut Stats) {
+    /// Takes a span that ended at `end`, or counts which one is dropped. That of a call goes nowhere before
+    /// [`Self::link`].
+    pub(super) fn push(
+        &mut self,
+        mut encoded: Vec<u8>,
+        end: u64,
+        call: Option<u32>,
+        stats: &mut Stats,
+    ) {
         // Room that the encoder was given and did not need would not be counted.
         encoded.shrink_to_fit();
         let cost = cost(&encoded);
@@ -58,7 +79,11 @@ impl Queue {
             self.held.add(Held { spans: 1, bytes: cost });
             stats.add(Metric::QueueSpans, 1);
             stats.add(Metric::QueueBytes, cost as i64);
-            self.fresh.push_back(Queued { encoded, end });
+            let queued = Queued { encoded, end };
+            match call {
+                Some(call) => self.unlinked.push_back((queued, call)),
+                None => self.fresh.push_back(queued),
+            }
         } else {
             stats.add(Metric::SpansDroppedQueueFull, 1);
         }
@@ -83,12 +108,47 @@ impl Queue {
         true
     }
 
+    /// The call of the span that has waited longest for a first look, if it ended before `until`; from now on it
+    /// waits for the second.
+    pub(super) fn next_unseen(&mut self, until: u64) -> Option<u32> {
+        let (_, call) = self.unlinked.get(self.looked).filter(|(queued, _)| queued.end < until)?;
+        self.looked += 1;
+        Some(*call)
+    }
+
+    fn pop_unlinked(&mut self) -> Option<Queued> {
+        self.looked = self.looked.saturating_sub(1);
+        self.unlinked.pop_front().map(|(queued, _)| queued)
+    }
+
+    /// The call of the span that has waited longest for its link, if it ended before `until`.
+    pub(super) fn next_unlinked(&self, until: u64) -> Option<u32> {
+        self.unlinked.front().filter(|(queued, _)| queued.end < until).map(|(_, call)| *call)
+    }
+
+    /// From now on it waits as all others do. `add` adds its link, if there is room.
+    pub(super) fn link(&mut self, add: Option<impl FnOnce(&mut Vec<u8>)>, stats: &mut Stats) {
+        let Some(mut queued) = self.pop_unlinked() else { return };
+        let has_room = self.held.bytes.saturating_add(LONGEST_LINK) <= self.limits.max_bytes;
+        if let Some(add) = add.filter(|_| has_room) {
+            let before = cost(&queued.encoded);
+            add(&mut queued.encoded);
+            queued.encoded.shrink_to_fit();
+            let more = cost(&queued.encoded).saturating_sub(before);
+            self.held.bytes = self.held.bytes.saturating_add(more);
+            stats.add(Metric::QueueBytes, more as i64);
+            stats.add(Metric::CorrelationLinks, 1);
+        }
+        self.fresh.push_back(queued);
+    }
+
     fn pop_oldest(&mut self) -> Option<Vec<u8>> {
         let fresh = self.oldest_end().unwrap_or(u64::MAX);
         let oldest = self.again.iter_mut().take(LOOKED_AT).enumerate();
         let oldest = oldest.min_by_key(|(_, batch)| batch.oldest);
         let Some((place, batch)) = oldest.filter(|(_, batch)| batch.oldest <= fresh) else {
-            return self.fresh.pop_front().map(|queued| queued.encoded);
+            let queued = self.fresh.pop_front().or_else(|| self.pop_unlinked());
+            return queued.map(|queued| queued.encoded);
         };
         let span = batch.spans.pop_front();
         if batch.spans.is_empty() {
@@ -147,6 +207,8 @@ impl Queue {
         let mut gone = self.held;
         gone.subtract(self.lent);
         self.fresh.clear();
+        self.unlinked.clear();
+        self.looked = 0;
         self.again.clear();
         self.gone(gone, stats);
         gone.spans

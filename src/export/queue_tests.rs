@@ -7,7 +7,8 @@ impl Queue {
     /// What takes room here and is not lent, counted anew.
     pub(in crate::export) fn counted(&self) -> Held {
         let mut held = Held::default();
-        for queued in &self.fresh {
+        let unlinked = self.unlinked.iter().map(|(queued, _)| queued);
+        for queued in self.fresh.iter().chain(unlinked) {
             held.add(Held { spans: 1, bytes: cost(&queued.encoded) });
             assert_eq!(queued.encoded.capacity(), queued.encoded.len(), "room that is not counted");
         }
@@ -37,7 +38,7 @@ fn push(queue: &mut Queue, names: &str, stats: &mut Stats) {
         // An encoder knows beforehand how much a span takes at most.
         let mut encoded = Vec::with_capacity(1024);
         encoded.push(name);
-        queue.push(encoded, u64::from(name), stats);
+        queue.push(encoded, u64::from(name), None, stats);
     }
 }
 
@@ -110,9 +111,9 @@ fn as_many_of_the_oldest_go_as_make_room_and_none_in_vain() {
         let mut stats = Stats::default();
         let overflow = Overflow::DropOldest;
         let mut queue = Queue::new(QueueLimits { max_spans: 99, max_bytes: 1024, overflow });
-        (0..4).for_each(|end| queue.push(span(250), end, &mut stats));
+        (0..4).for_each(|end| queue.push(span(250), end, None, &mut stats));
         let _lent = (on_its_way > 0).then(|| queue.lend(true, on_its_way));
-        queue.push(span(new), 9, &mut stats);
+        queue.push(span(new), 9, None, &mut stats);
         assert_eq!((queue.held().spans, full(&mut stats)), (waiting, dropped), "{name}");
     }
 }
@@ -130,7 +131,7 @@ fn of_many_batches_only_the_next_ones_are_looked_at_for_the_oldest() {
         };
         let mut queue = Queue::new(limits);
         for end in 0..=younger as u64 {
-            queue.push(vec![if end == 0 { b'o' } else { b'y' }], end, &mut stats);
+            queue.push(vec![if end == 0 { b'o' } else { b'y' }], end, None, &mut stats);
         }
         let oldest = queue.lend(true, 1).unwrap();
         let others: Vec<Batch> = (0..younger).map(|_| queue.lend(true, 1).unwrap()).collect();

@@ -4,7 +4,7 @@ use super::abi;
 use super::attributes::bytes;
 use super::facts::{INBOUND, OUTBOUND, number};
 use super::surroundings::Envoy;
-use crate::config::Correlation as Settings;
+use crate::config::{Correlation as Settings, CorrelationMode};
 use crate::correlation::{Context, Correlation, Direction, Ticket};
 use crate::stats::Stats;
 use crate::tracer::{Started, Tracer};
@@ -70,6 +70,16 @@ impl InFlight {
                 requests.arrived(settings, stream, headers, &context, &mut tracer.stats, &Envoy);
         }
         started
+    }
+
+    /// Looks for what caused the calls that ended a second ago, of at most so many. Their spans wait for that.
+    pub(super) fn link(&self, tracer: &mut Tracer, now: u64, most: usize) {
+        if self.settings.mode == CorrelationMode::Infer {
+            let mut requests = self.requests.borrow_mut();
+            let mut find = |call| requests.link(&self.settings, call, &Envoy);
+            let Tracer { exporter, stats, .. } = tracer;
+            exporter.link(now, most, &mut find, stats);
+        }
     }
 
     /// A request has ended.

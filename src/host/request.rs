@@ -30,6 +30,9 @@ const UNTRACED: [&str; 7] = [
     "path_normalization_failed",
 ];
 
+/// The most calls that the end of another looks at for the first time, and for the second.
+const MOST_LOOKS: usize = 2;
+
 /// Where the trace id stands in the form of `traceparent`.
 const TRACE_ID: Range<usize> = 3..35;
 
@@ -162,7 +165,7 @@ impl Request {
         facts.status_code = facts.status_code.or(status_code);
         facts.way = shared.moments.map(|moments| moments.ended(mem::take(&mut self.way)));
         let beginning = tracer.take_beginning(recording);
-        export(shared, tracer, beginning, facts);
+        export(shared, tracer, beginning, facts, None);
         self.seen = u64::MAX;
     }
 
@@ -173,12 +176,20 @@ impl Request {
     /// It has ended.
     pub(super) fn finish(self) {
         let Self { shared, mut state, has_body, way, ticket, .. } = self;
+        let call = ticket.as_ref().and_then(Ticket::call);
         shared.in_flight.end(ticket);
         if matches!(state, State::Expected) {
             state = start_late(&shared).map_or(State::Done, State::of);
         }
         match state {
-            State::Recorded(recording) => finish(&shared, recording, has_body, way),
+            State::Recorded(recording) => {
+                finish(&shared, recording, has_body, way, call);
+                if call.is_some() {
+                    // Each that ends looks at some that did, so that a tick has few left.
+                    let mut tracer = shared.tracer.borrow_mut();
+                    shared.in_flight.link(&mut tracer, abi::now(), MOST_LOOKS);
+                }
+            }
             State::Unsampled(unsampled) => keep(&shared, *unsampled, has_body, way),
             State::Expected | State::Done => {}
         }
@@ -235,12 +246,12 @@ fn apply(edit: &Edit) {
     }
 }
 
-fn finish(shared: &Shared, recording: Box<Recording>, has_body: bool, way: Way) {
+fn finish(shared: &Shared, recording: Box<Recording>, has_body: bool, way: Way, call: Option<u32>) {
     let mut tracer = shared.tracer.borrow_mut();
     let is_grpc = recording.is_grpc();
     let mut facts = facts::read(shared.expressions, &mut tracer, is_grpc, has_body);
     facts.way = shared.moments.map(|moments| moments.ended(way));
-    export(shared, tracer, recording, facts);
+    export(shared, tracer, recording, facts, call);
 }
 
 /// A request that is not sampled has ended. Its headers are read again, since few are kept.
@@ -258,7 +269,7 @@ fn keep(shared: &Shared, unsampled: Unsampled, has_body: bool, way: Way) {
         if shared.access_log == AccessLog::Sampled {
             show_ids(&context, Decision::Drop);
         }
-        export(shared, tracer, recording, facts);
+        export(shared, tracer, recording, facts, None);
     }
 }
 
@@ -268,6 +279,7 @@ fn export(
     mut tracer: RefMut<Tracer>,
     mut recording: Box<Recording>,
     mut facts: Facts,
+    call: Option<u32>,
 ) {
     if tracer.asks_for_route() {
         facts.route = text(&["xds", "route_name"]);
@@ -285,7 +297,7 @@ fn export(
             _ => None,
         });
     }
-    tracer.finish(recording, facts);
+    tracer.finish_call(recording, facts, call);
     let due = tracer.exporter.is_due();
     drop(tracer);
     if due {

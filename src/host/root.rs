@@ -21,6 +21,9 @@ use std::time::Duration;
 /// How often counters are told to Envoy and the queue is looked after, at the least.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
+/// How many calls a tick looks at for the first time at the most, and as many for the second.
+const MOST_LOOKS: usize = 16;
+
 /// What becomes of spans that can be sent again.
 const WAIT: &str = "they wait";
 
@@ -151,8 +154,9 @@ impl Running {
     fn send(&mut self, ahead: Duration) {
         let mut tracer = self.shared.tracer.borrow_mut();
         tracer.count();
-        let Tracer { exporter, stats, .. } = &mut *tracer;
         let now = abi::now();
+        self.shared.in_flight.link(&mut tracer, now, MOST_LOOKS);
+        let Tracer { exporter, stats, .. } = &mut *tracer;
         self.shared.in_flight.tick(now, stats);
         if self.draining {
             self.shared.in_flight.leave();

@@ -52,6 +52,8 @@ pub enum Metric {
     CorrelationInferenceFull,
     /// How often times told by another worker were missing, so that for a while nothing could be told from any.
     CorrelationInferenceMissed,
+    /// Calls that were linked to the request which most likely caused them.
+    CorrelationLinks,
     /// Callouts made to a server of remote sampling.
     RemoteSamplingRequests,
     /// Those that could not be made, or brought no strategy.
@@ -76,7 +78,7 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::SpansSampled,
         Self::SpansExported,
         Self::SpansDroppedQueueFull,
@@ -99,6 +101,7 @@ impl Metric {
         Self::CorrelationEvidenceFull,
         Self::CorrelationInferenceFull,
         Self::CorrelationInferenceMissed,
+        Self::CorrelationLinks,
         Self::RemoteSamplingRequests,
         Self::RemoteSamplingFailures,
         Self::SpansKept,
@@ -136,6 +139,7 @@ impl Metric {
             Self::CorrelationEvidenceFull => "meshspan_correlation_evidence_full",
             Self::CorrelationInferenceFull => "meshspan_correlation_inference_full",
             Self::CorrelationInferenceMissed => "meshspan_correlation_inference_missed",
+            Self::CorrelationLinks => "meshspan_correlation_links",
             Self::RemoteSamplingRequests => "meshspan_remote_sampling_requests",
             Self::RemoteSamplingFailures => "meshspan_remote_sampling_failures",
             Self::SpansKept => "meshspan_spans_kept",
@@ -157,9 +161,15 @@ impl Metric {
 
 /// Changes of the metrics since they were last told to Envoy. A hostcall for each change would
 /// cost more than the change, so they are added up here and told all at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     changes: [i64; Metric::ALL.len()],
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self { changes: [0; Metric::ALL.len()] }
+    }
 }
 
 impl Stats {

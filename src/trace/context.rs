@@ -46,6 +46,6 @@ pub struct TraceContext {
 impl TraceContext {
     /// A link to it, for a span of another trace.
     pub fn link(&self) -> Link {
-        Link { trace_id: self.trace_id, span_id: self.span_id }
+        Link { trace_id: self.trace_id, span_id: self.span_id, confidence: None }
     }
 }

@@ -95,5 +95,6 @@ pub(crate) fn full() -> Span<'static> {
 
 /// A link to the span with these ids.
 pub(crate) fn link(trace_id: u128, span_id: u64) -> Link {
-    Link { trace_id: TraceId::new(trace_id).unwrap(), span_id: SpanId::new(span_id).unwrap() }
+    let (trace_id, span_id) = (TraceId::new(trace_id).unwrap(), SpanId::new(span_id).unwrap());
+    Link { trace_id, span_id, confidence: None }
 }

@@ -135,6 +135,8 @@ pub struct Link {
     pub trace_id: TraceId,
     /// The other span.
     pub span_id: SpanId,
+    /// Of a request that is taken for what caused a call: how likely it did, in thousandths.
+    pub confidence: Option<u16>,
 }
 
 /// One recorded fact of the operator's choice: a name and a value within its cap.

@@ -16,7 +16,7 @@ use crate::propagation::{
 use crate::sampling::{Guard, Reason, Sampler, Surroundings, Verdict};
 use crate::stats::{Metric, Stats};
 use crate::trace::{
-    Decision, Evidence, IdGenerator, Link, Probability, Randomness, Threshold, TraceContext,
+    Decision, Evidence, IdGenerator, Link, Probability, Randomness, Tag, Threshold, TraceContext,
     TraceFlags,
 };
 use core::net::IpAddr;
@@ -453,10 +453,19 @@ impl Tracer {
 
     /// Ends a sampled request.
     pub fn finish(&mut self, recording: Box<Recording>, facts: Facts) {
+        self.finish_call(recording, facts, None);
+    }
+
+    /// The same of a call by its number, of which it may yet show what caused it.
+    pub fn finish_call(&mut self, recording: Box<Recording>, facts: Facts, call: Option<u32>) {
+        let call = call.filter(|_| recording.is_unlinked());
         let Self { sampler, resource, names, tags, redaction, .. } = self;
         let rule = sampler.name(recording.reason());
         let span = recording.finish(facts, rule, resource, names, tags, redaction);
-        self.exporter.push(&span, &mut self.stats);
+        // A custom tag of such a name comes before all others.
+        let is_own = |tag: &Tag| tag.0.starts_with("meshspan.");
+        let call = call.filter(|_| !span.custom_tags.iter().any(is_own));
+        self.exporter.push_call(&span, call, &mut self.stats);
     }
 
     /// Adds what its parts have counted by themselves.

@@ -727,6 +727,40 @@ fn a_request_that_goes_on_has_two_spans_and_both_are_counted() {
 }
 
 #[test]
+fn the_span_of_a_call_waits_unless_it_says_already_what_caused_it() {
+    let context = crate::correlation::Context {
+        trace_id: crate::trace::TraceId::new(1).unwrap(),
+        span_id: crate::trace::SpanId::new(2).unwrap(),
+        decision: Decision::Sample,
+        threshold: None,
+        flags: TraceFlags { random: true },
+    };
+    let evidence = Evidence { name: "single".to_owned(), confidence: None };
+    let origin = Origin { context, is_parent: true, evidence };
+    let own = r#", "customTags": {"meshspan.link": {"literal": {"value": "mine"}}}"#;
+    for (name, tags, call, origin, links) in [
+        ("a call", "", Some(7), None, 1),
+        ("one that is not watched", "", None, None, 0),
+        ("one that has a parent", "", Some(7), Some(origin), 0),
+        ("one with a tag of that name", own, Some(7), None, 0),
+    ] {
+        let mut tracer = tracer(&format!(r#"{{"sampling": 100{tags}}}"#));
+        let lines = headers(&[(":method", "GET"), (":path", "/")]);
+        let started = tracer.start_from(&lines, &Nowhere, &mut || origin.clone());
+        tracer.finish_call(started.recording.unwrap(), facts(), call);
+        let Tracer { exporter, stats, .. } = &mut tracer;
+        let mut find = |_| Some(crate::trace::sample::link(0xabc, 1));
+        exporter.link(u64::MAX, 1, &mut find, stats);
+        let (_, body) = tracer.exporter.next_batch(u64::MAX, u64::MAX).unwrap();
+        let spans: Value = serde_json::from_slice(&body).unwrap();
+        let link = &spans[0]["tags"]["meshspan.link"];
+        assert_eq!(link == "0000000000000abc-0000000000000001", links == 1, "{name}");
+        let told = told(&mut tracer);
+        assert_eq!(told.contains(&(Metric::CorrelationLinks, 1)), links == 1, "{name}");
+    }
+}
+
+#[test]
 fn a_text_that_a_pattern_is_not_looked_for_in_to_its_end_is_counted() {
     let rule = r#"{"sampling": {"percent": 0, "rules": [{"name": "r", "percent": 100,
         "match": {"headers": {"x-a": {"regex": "a.*b.*c|x$"}}}}]}}"#;

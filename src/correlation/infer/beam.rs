@@ -14,6 +14,8 @@ pub(super) const REQUESTS: usize = 48;
 pub(super) const HYPOTHESES: usize = 48;
 const LEAST_HYPOTHESES: usize = 8;
 const WORK: usize = 360;
+/// The most where it is kept what is said of each call.
+const KEPT: usize = 64;
 /// The most pasts of a request that are told apart, as many as a number has bits.
 const TRACKS: usize = 64;
 /// The most calls under way that may be a request's and are told apart, as many as a number has bits.
@@ -33,6 +35,8 @@ const LEAST: f32 = 5e3;
 const MOST: f32 = 2e6;
 /// No request, and no node.
 const NONE: u8 = u8::MAX;
+/// The most requests that a call's is said to be among.
+pub(super) const CANDIDATES: usize = 6;
 
 /// What a request has done according to some hypotheses: its events, each with the one before it.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +109,12 @@ struct Hypothesis {
     weight: f32,
     signature: u64,
     of: [u8; REQUESTS],
+    /// Of each call how likely it is each of the first requests', where that is kept.
+    said: Vec<Shares>,
 }
+
+/// By the places of requests.
+pub(super) type Shares = [f32; CANDIDATES];
 
 /// A hypothesis with a call added to a request or to nobody.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +143,8 @@ pub(super) struct Call<'c> {
 pub(super) struct Belief {
     /// The likeliest, and how likely.
     pub(super) best: Option<(Context, f32)>,
+    /// The streams of the likeliest, the first first; zeros where there are fewer.
+    pub(super) candidates: [(u32, f32); CANDIDATES],
     pub(super) nobody: f32,
     /// The share of hypotheses that had to be given up.
     pub(super) lost: f32,
@@ -147,6 +158,11 @@ pub(super) struct Beam {
     next: Vec<Hypothesis>,
     children: Vec<Child>,
     random: u32,
+    /// Whether it is kept what is said of each call, nothing is learnt, and nobody waits for those who are not
+    /// known here.
+    keeps: bool,
+    /// The share of hypotheses that have not been given up since [`Self::restart`].
+    pub(super) kept: f32,
 }
 
 fn code(slot: u8, track: u8) -> u64 {
@@ -167,6 +183,18 @@ fn bit(track: u8) -> u64 {
 }
 
 impl Hypothesis {
+    /// Adds another one that will fare the same.
+    fn add(&mut self, other: &Self) {
+        if !self.said.is_empty() {
+            let share = 1.0 / (1.0 + exp(self.weight - other.weight));
+            let said = self.said.as_flattened_mut().iter_mut();
+            for (said, other) in said.zip(other.said.as_flattened()) {
+                *said += (other - *said) * share;
+            }
+        }
+        self.weight = added(self.weight, other.weight);
+    }
+
     fn of(&self, slot: u8) -> u8 {
         self.of.get(usize::from(slot)).copied().unwrap_or(NONE)
     }
@@ -324,15 +352,54 @@ fn learn_ports(ports: &Evidence, by_class: &[f32; CLASSES], total: f32, learning
 
 impl Beam {
     pub(super) fn new() -> Self {
-        let empty = Hypothesis { weight: 0.0, signature: 0, of: [NONE; REQUESTS] };
-        Self {
+        let mut new = Self {
             requests: Vec::new(),
             live: Vec::new(),
-            hypotheses: vec![empty],
+            hypotheses: Vec::new(),
             next: Vec::new(),
             children: Vec::new(),
             random: 1,
+            keeps: false,
+            kept: 1.0,
+        };
+        new.clear();
+        new
+    }
+
+    /// Nothing is known any more.
+    fn clear(&mut self) {
+        self.requests.iter_mut().for_each(|request| request.is_taken = false);
+        self.live.clear();
+        self.hypotheses.clear();
+        let of = [NONE; REQUESTS];
+        self.hypotheses.push(Hypothesis { weight: 0.0, signature: 0, of, said: Vec::new() });
+    }
+
+    /// The same, and from now on it is kept what is said of each call, and nothing is learnt.
+    pub(super) fn restart(&mut self) {
+        self.clear();
+        (self.keeps, self.kept) = (true, 1.0);
+    }
+
+    /// How likely each call since [`Self::restart`] is each of the first requests', as of now.
+    pub(super) fn said(&mut self, now: u64, states: &mut States) -> Vec<Shares> {
+        for slot in &self.live {
+            if let Some(request) = self.requests.get_mut(usize::from(*slot)) {
+                request.look(now, Kind::RESPONSE, states);
+            }
         }
+        let mut all: Option<Hypothesis> = None;
+        for mut it in self.hypotheses.drain(..) {
+            for slot in &self.live {
+                it.weight += at(&self.requests, &it, *slot).map_or(0.0, |(_, it)| it.lasting);
+            }
+            match &mut all {
+                Some(all) => all.add(&it),
+                None => all = Some(it),
+            }
+        }
+        self.clear();
+        all.map_or_else(Vec::new, |all| all.said)
     }
 
     /// How many have not responded.
@@ -405,7 +472,7 @@ impl Beam {
         &mut self,
         now: u64,
         call: &Call<'_>,
-        learning: &mut Ports,
+        learning: Option<&mut Ports>,
         states: &mut States,
     ) -> Option<Belief> {
         let mut possible = 0;
@@ -433,12 +500,23 @@ impl Beam {
         }
         let mut belief = None;
         if !children.is_empty() {
-            learn_ports(call.ports, &by_class, total, learning);
+            if let Some(learning) = learning {
+                learn_ports(call.ports, &by_class, total, learning);
+            }
             let lost = self.go_on(now, call, &mut children, total, states);
-            let likeliest = shares.iter().zip(&self.requests);
-            let likeliest = likeliest.max_by(|(a, _), (b, _)| a.total_cmp(b));
-            let best = likeliest.map(|(share, request)| (request.context, share / total));
-            belief = Some(Belief { best, nobody: nobody / total, lost });
+            self.kept *= 1.0 - lost;
+            let mut best = None;
+            let mut candidates = [(0, 0.0); CANDIDATES];
+            for candidate in &mut candidates {
+                let likeliest = shares.iter_mut().zip(&self.requests);
+                let likeliest = likeliest.max_by(|(a, _), (b, _)| a.total_cmp(b));
+                let Some((share, request)) = likeliest.filter(|(share, _)| **share > 0.0) else {
+                    break;
+                };
+                *candidate = (request.stream, core::mem::take(share) / total);
+                best = best.or(Some((request.context, candidate.1)));
+            }
+            belief = Some(Belief { best, candidates, nobody: nobody / total, lost });
         }
         self.children = children;
         belief
@@ -457,7 +535,7 @@ impl Beam {
                 if let Some((request, track)) = at(&self.requests, hypothesis, *slot) {
                     all += track.lasting;
                     has_owner |= !request.has_responded && track.port == call.ports.port;
-                    if track.early < 1.0 {
+                    if !self.keeps && track.early < 1.0 {
                         queues.iter_mut().any(|queue| queue.add(track));
                     }
                 }
@@ -474,7 +552,8 @@ impl Beam {
                 let [free, taken] = track.makes;
                 let (class, more) = if has_owner { taken } else { free };
                 let mut by_turn = 0.0;
-                if track.early < 1.0
+                if !self.keeps
+                    && track.early < 1.0
                     && let Some(queue) = queues.iter().find(|it| it.state == track.state)
                 {
                     by_turn = queue.turn(track).likely(track.early);
@@ -509,7 +588,10 @@ impl Beam {
         total: f32,
         states: &States,
     ) -> f32 {
-        let most = (WORK / self.live.len().max(1)).clamp(LEAST_HYPOTHESES, HYPOTHESES);
+        let most = match self.keeps {
+            true => KEPT,
+            false => (WORK / self.live.len().max(1)).clamp(LEAST_HYPOTHESES, HYPOTHESES),
+        };
         // Numbers that are not negative have the order of their bits.
         let order = |(place, child): (usize, &Child)| {
             u64::from((child.score + FAR).max(0.0).to_bits()) << 32
@@ -537,9 +619,14 @@ impl Beam {
                     new.set(child.slot, made);
                 }
             }
+            if self.keeps {
+                let mut said = [0.0; CANDIDATES];
+                said.iter_mut().skip(child.slot.into()).take(1).for_each(|it| *it = 1.0);
+                new.said.push(said);
+            }
             let has_room = next.len() < most;
             match next.iter_mut().find(|it| it.signature == new.signature) {
-                Some(same) => same.weight = added(same.weight, new.weight),
+                Some(same) => same.add(&new),
                 None if has_room => next.push(new),
                 None => continue,
             }
@@ -703,7 +790,7 @@ impl Beam {
         kept.clear();
         for it in self.hypotheses.drain(..) {
             match kept.iter_mut().find(|other| other.signature == it.signature) {
-                Some(other) => other.weight = added(other.weight, it.weight),
+                Some(other) => other.add(&it),
                 None => kept.push(it),
             }
         }
@@ -745,7 +832,9 @@ impl Beam {
         self.hypotheses.retain(|it| it.weight > best - FAR);
         self.sweep();
         self.join(slot);
-        if let Some(request) = self.requests.get_mut(usize::from(slot)) {
+        if !self.keeps
+            && let Some(request) = self.requests.get_mut(usize::from(slot))
+        {
             request.settle(states);
         }
         self.expect(slot, states);

@@ -1,11 +1,12 @@
 //! Which request a call belongs to, by how long requests take from one thing that they do to the next.
 //!
 //! What a request does next is told by what it has done so far and how long ago. Several hypotheses of who
-//! made which call are kept, and a call's parent is said where nearly all of them agree. At most 2 MB for
+//! made which call are kept, and a call's parent is said where nearly all of them agree. At most 3 MB for
 //! a worker.
 
 mod beam;
 mod intensity;
+mod look;
 mod maths;
 mod ports;
 mod states;
@@ -14,6 +15,7 @@ mod tests;
 
 use super::origin::Context;
 use beam::{Beam, Call};
+use look::{Looks, Made};
 use maths::{ln, us};
 use ports::Ports;
 use states::{MOST_HOSTS, States};
@@ -52,6 +54,15 @@ struct Host {
     since: f32,
 }
 
+impl Host {
+    /// The logarithm of how often a call to it belongs to nobody, a microsecond, after so many seconds and with
+    /// so many requests that are not known.
+    fn stray(&self, watched: f32, unseen: f32) -> f32 {
+        let often = self.stray.max(UNEXPLAINED * self.calls) / (watched - self.since + 1.0);
+        ln((often + STRAYS / (watched + 1.0) + unseen * UNSEEN) / 1e6)
+    }
+}
+
 /// What is known of one application, and what is in flight. Times are microseconds of a clock that is
 /// not set.
 #[derive(Debug)]
@@ -64,6 +75,7 @@ pub struct Infer {
     since: u64,
     ports: Ports,
     beam: Beam,
+    looks: Looks,
     /// Until when something is missing.
     missing: u64,
     /// The share of hypotheses that was given up lately.
@@ -88,6 +100,7 @@ impl Infer {
             since: 0,
             ports: Ports::NONE,
             beam: Beam::new(),
+            looks: Looks::new(),
             missing: 0,
             doubt: 0.0,
             full: 0,
@@ -97,6 +110,7 @@ impl Infer {
     /// Something that has happened is not known: nothing is sure until what is in flight has ended.
     pub fn forget(&mut self, now: u64) {
         self.beam = Beam::new();
+        self.looks = Looks::new();
         self.missing = now.saturating_add(EVICTED as u64);
     }
 
@@ -134,6 +148,7 @@ impl Infer {
         if self.beam.make_room(now, &mut self.states).is_some_and(|ago| ago < EVICTED) {
             self.missing = now.saturating_add(EVICTED as u64);
         }
+        self.looks.arrived(now, stream, route as u8, context);
         self.beam.arrived(now, stream, route as u8, context, &self.states)
     }
 
@@ -154,7 +169,8 @@ impl Infer {
     }
 
     /// A call to a host begins while so many requests are in flight, which `known` is the cause of if
-    /// that is known: the most likely request with [`confidence`] in it.
+    /// that is known; `is_asked`: this worker's own, of which more is asked later. The most likely request
+    /// with [`confidence`] in it.
     #[expect(clippy::too_many_arguments, reason = "an event is what it is")]
     #[inline(never)]
     pub fn call(
@@ -165,6 +181,7 @@ impl Infer {
         host: u64,
         port: u16,
         in_flight: usize,
+        is_asked: bool,
         known: Option<&Context>,
     ) -> Option<(Context, f32)> {
         self.watch(now, max_age);
@@ -172,11 +189,10 @@ impl Infer {
         let ports = self.ports.call(port, now, self.beam.in_flight());
         let Self { hosts, watched, beam, states, .. } = self;
         let host = hosts.get_mut(place)?;
-        let often = host.stray.max(UNEXPLAINED * host.calls) / (*watched - host.since + 1.0);
         let unseen = in_flight.saturating_sub(beam.in_flight()) as f32;
-        let stray = ln((often + STRAYS / (*watched + 1.0) + unseen * UNSEEN) / 1e6);
+        let stray = host.stray(*watched, unseen);
         let call = Call { stream, host: place as u8, stray, ports: &ports, known };
-        let belief = beam.call(now, &call, &mut self.ports, states)?;
+        let belief = beam.call(now, &call, Some(&mut self.ports), states)?;
         // Those of requests that are not known are no measure of nobody's.
         if unseen == 0.0 {
             host.stray += belief.nobody;
@@ -189,6 +205,15 @@ impl Infer {
         }
         self.doubt = (self.doubt * DOUBT).max(belief.lost);
         let is_complete = beam.in_flight() >= in_flight && now >= self.missing;
+        self.looks.made(Made {
+            stream,
+            host: place as u8,
+            time: now,
+            ports,
+            candidates: belief.candidates,
+            nobody: belief.nobody,
+            is_complete: is_complete && is_asked,
+        });
         let (context, share) = belief.best.filter(|_| is_complete)?;
         Some((context, confidence(share * (1.0 - self.doubt))))
     }
@@ -197,6 +222,7 @@ impl Infer {
     pub fn answered(&mut self, now: u64, stream: u32, host: u64, port: u16) {
         if let Some(place) = self.hosts.iter().position(|it| it.digest == host) {
             self.ports.answered(port, now);
+            self.looks.answered(now, stream);
             self.beam.answered(now, stream, place as u8, &mut self.states);
         }
     }
@@ -215,7 +241,17 @@ impl Infer {
 
     /// The response of a request is over.
     pub fn responded(&mut self, now: u64, stream: u32) {
+        self.looks.responded(now, stream);
         self.beam.responded(now, stream, self.ports.have_owners(), &mut self.states);
+    }
+
+    /// What a call belongs to, now that it is known what came after it: the most likely request with its
+    /// probability.
+    pub fn look(&mut self, now: u64, stream: u32) -> Option<(Context, f32)> {
+        let Self { looks, hosts, watched, states, ports, .. } = self;
+        let stray =
+            |host: u8| hosts.get(usize::from(host)).map_or(0.0, |it| it.stray(*watched, 0.0));
+        looks.look(now, stream, ports.have_owners(), &stray, states)
     }
 
     /// How many requests are known that have not responded.

@@ -7,6 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 const AGE: f32 = 60e6;
 const THRESHOLD: f32 = 0.98;
+const LINKED: f32 = 0.9;
 
 fn context(stream: u32) -> Context {
     Context {
@@ -21,10 +22,20 @@ fn context(stream: u32) -> Context {
 /// What happens to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Arrives { route: u64 },
-    Calls { cause: u32, host: u64, port: u16 },
+    Arrives {
+        route: u64,
+    },
+    Calls {
+        cause: u32,
+        host: u64,
+        port: u16,
+    },
     IsAnswered,
     Ends,
+    /// A second later.
+    IsLookedAt {
+        cause: u32,
+    },
 }
 
 /// Events of streams, in microseconds.
@@ -38,6 +49,8 @@ struct Outcome {
     wrong: u32,
     /// How confidently which, and whether it is right.
     said: Vec<(f32, bool)>,
+    link_right: u32,
+    link_wrong: u32,
 }
 
 impl Load {
@@ -47,10 +60,19 @@ impl Load {
 
     /// What is said of the calls that begin from `since` on.
     fn run(mut self, since: u64) -> Outcome {
+        let looks = self.0.iter().filter_map(|(time, stream, what)| match what {
+            What::Calls { cause, .. } => {
+                Some((time + 1_010_000, *stream, What::IsLookedAt { cause: *cause }))
+            }
+            _ => None,
+        });
+        let looks: Vec<_> = looks.collect();
+        self.0.extend(looks);
         self.0.sort_unstable();
         let mut infer = Infer::new();
         let mut outcome = Outcome::default();
         let mut watched = std::collections::HashMap::new();
+        let mut unlinked = std::collections::HashSet::new();
         let mut in_flight = 0;
         for (time, stream, what) in self.0 {
             match what {
@@ -67,8 +89,18 @@ impl Load {
                         infer.answered(time, stream, host, port);
                     }
                 }
+                What::IsLookedAt { cause } => {
+                    if !unlinked.contains(&stream) {
+                        continue;
+                    }
+                    match infer.look(time, stream).filter(|it| it.1 >= LINKED) {
+                        Some((it, _)) if it == context(cause) => outcome.link_right += 1,
+                        Some(_) => outcome.link_wrong += 1,
+                        None => {}
+                    }
+                }
                 What::Calls { cause, host, port } => {
-                    let found = infer.call(time, AGE, stream, host, port, in_flight, None);
+                    let found = infer.call(time, AGE, stream, host, port, in_flight, true, None);
                     watched.insert(stream, (host, port));
                     if time >= since {
                         outcome.calls += 1;
@@ -76,7 +108,9 @@ impl Load {
                         match found.filter(|(_, share)| *share >= THRESHOLD) {
                             Some((it, _)) if it == context(cause) => outcome.right += 1,
                             Some(_) => outcome.wrong += 1,
-                            None => {}
+                            None => {
+                                unlinked.insert(stream);
+                            }
                         }
                     }
                 }
@@ -174,6 +208,15 @@ fn whose_turn_it_is_counts_as_far_as_it_is_kept() {
 }
 
 #[test]
+fn what_cannot_be_told_when_a_call_is_made_and_can_a_second_later_gets_a_link() {
+    // Each thinks for now little and now much, and ends soon after its call.
+    let outcome = chain(4, 4_000, 6_000.0, 2_000, 30_000).run(10_000_000);
+    assert!(outcome.right * 10 < outcome.calls * 3, "{outcome:?}");
+    assert!(outcome.link_right * 10 > outcome.calls * 5, "{outcome:?}");
+    assert!(outcome.link_wrong * 50 < outcome.calls, "{outcome:?}");
+}
+
+#[test]
 fn calls_that_cannot_be_told_apart_get_no_parent() {
     // Both requests of a pair come and call at the same moment.
     let mut load = Load::default();
@@ -189,6 +232,7 @@ fn calls_that_cannot_be_told_apart_get_no_parent() {
     }
     let outcome = load.run(0);
     assert_eq!((outcome.calls, outcome.right, outcome.wrong), (4_000, 0, 0));
+    assert_eq!((outcome.link_right, outcome.link_wrong), (0, 0));
 }
 
 #[test]
@@ -203,6 +247,7 @@ fn calls_of_nobody_get_no_parent() {
     }
     let outcome = load.run(10_000_000);
     assert!(outcome.wrong * 100 < outcome.calls, "{outcome:?}");
+    assert!(outcome.link_wrong * 50 < outcome.calls, "{outcome:?}");
 }
 
 /// Services that think for a while or hardly, call one host or several after each other, at several loads.
@@ -236,6 +281,8 @@ fn of_services_of_all_kinds_fewer_are_wrong_than_confidence_says() {
         total.right += outcome.right;
         total.wrong += outcome.wrong;
         total.said.extend(outcome.said);
+        total.link_right += outcome.link_right;
+        total.link_wrong += outcome.link_wrong;
     }
     for threshold in [0.7, 0.9, 0.95, THRESHOLD, 0.99] {
         let said = total.said.iter().filter(|(share, _)| *share >= threshold);
@@ -245,6 +292,8 @@ fn of_services_of_all_kinds_fewer_are_wrong_than_confidence_says() {
     }
     assert!(total.wrong * 100 < total.calls, "{} {} of {}", total.right, total.wrong, total.calls);
     assert!(total.right * 10 > total.calls, "{} {} of {}", total.right, total.wrong, total.calls);
+    assert!(total.link_wrong * 33 < total.calls, "{} of {}", total.link_wrong, total.calls);
+    assert!(total.link_right * 10 > total.calls, "{} of {}", total.link_right, total.calls);
 }
 
 #[test]
@@ -260,9 +309,12 @@ fn what_a_call_is_known_to_belong_to_is_learnt() {
     for stream in [1, 2] {
         assert!(infer.arrived(1_000, AGE, stream, 1, context(stream)));
     }
-    let (it, share) = infer.call(2_000, AGE, 3, 1, 0, 2, Some(&context(2))).unwrap();
+    let (it, share) = infer.call(2_000, AGE, 3, 1, 0, 2, true, Some(&context(2))).unwrap();
     assert!(it == context(2) && share > 0.99, "{share}");
-    assert!(infer.call(2_500, AGE, 4, 1, 0, 2, Some(&context(9))).is_none(), "nobody knows it");
+    assert!(
+        infer.call(2_500, AGE, 4, 1, 0, 2, true, Some(&context(9))).is_none(),
+        "nobody knows it"
+    );
 }
 
 #[test]
@@ -274,7 +326,7 @@ fn nothing_is_said_where_more_is_in_flight_than_is_known() {
     assert!(!infer.arrived(1_100, AGE, 99, 1, context(99)), "there is no room");
     infer.responded(2_000, 1);
     for (in_flight, expected) in [(IN_FLIGHT, false), (IN_FLIGHT - 1, true)] {
-        let found = infer.call(3_000, AGE, 200, 1, 0, in_flight, None);
+        let found = infer.call(3_000, AGE, 200, 1, 0, in_flight, true, None);
         assert_eq!(found.is_some(), expected, "{in_flight}");
     }
 }
@@ -301,7 +353,7 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
                 1 | 2 => {
                     let (host, port) = (random.below(30), random.below(200) as u16);
                     let known = (random.below(9) == 0).then(|| context(other));
-                    let found = infer.call(now, AGE, stream, host, port, 1, known.as_ref());
+                    let found = infer.call(now, AGE, stream, host, port, 1, true, known.as_ref());
                     watched.push((stream, host, port));
                     assert!(found.is_none_or(|(_, share)| (0.0..=1.001).contains(&share)));
                 }
@@ -309,6 +361,11 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
                     let place = random.below(watched.len() as u64) as usize;
                     let (stream, host, port) = watched.swap_remove(place);
                     infer.answered(now, stream, host, port);
+                }
+                _ if random.below(4) == 0 => {
+                    // One that was made some time ago, or none.
+                    let found = infer.look(now, other.max(stream.saturating_sub(200)));
+                    assert!(found.is_none_or(|(_, share)| (0.0..=1.001).contains(&share)));
                 }
                 _ => {
                     for request in other.saturating_sub(8)..other {
@@ -320,6 +377,8 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
             assert!((1..=HYPOTHESES).contains(&hypotheses));
             assert!(live <= REQUESTS && requests <= REQUESTS);
             assert!(infer.states.len() <= MOST_STATES);
+            let [requests, calls] = infer.looks.sizes();
+            assert!(requests <= look::REQUESTS && calls <= look::CALLS);
         }
         assert_eq!((infer.hosts.len(), infer.routes.len()), (MOST_HOSTS, ROUTES));
         assert_eq!(infer.states.full > 0, infer.states.len() == MOST_STATES);

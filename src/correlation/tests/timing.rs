@@ -31,6 +31,10 @@ struct Pod {
     now: u64,
     requests: HashMap<u64, (usize, Ticket)>,
     calls: HashMap<u64, (usize, Ticket)>,
+    /// All calls by their requests, with their workers and streams.
+    made: Vec<(u64, usize, u32)>,
+    /// Whether every third request is of a trace that is not recorded.
+    drops_some: bool,
 }
 
 impl Pod {
@@ -38,7 +42,17 @@ impl Pod {
         let store = Store::default();
         let workers = workers(count + 1, settings, &store);
         let (requests, calls) = (HashMap::new(), HashMap::new());
-        let mut pod = Self { store, workers, stopped: None, now: 0, requests, calls };
+        let made = Vec::new();
+        let mut pod = Self {
+            store,
+            workers,
+            stopped: None,
+            now: 0,
+            requests,
+            calls,
+            made,
+            drops_some: false,
+        };
         pod.goes_on(4_000);
         pod
     }
@@ -60,7 +74,10 @@ impl Pod {
     }
 
     fn arrives(&mut self, request: u64, worker: usize) {
-        let it = context(u128::from(request) + 1, request + 1);
+        let mut it = context(u128::from(request) + 1, request + 1);
+        if self.drops_some && request.is_multiple_of(3) {
+            it.decision = Decision::Drop;
+        }
         let ticket = self.workers[worker].arrive(REQUEST, it, &self.store);
         self.requests.extend(ticket.map(|ticket| (request, (worker, ticket))));
     }
@@ -71,6 +88,8 @@ impl Pod {
         let mut ticket = None;
         *stream += 1;
         let found = correlation.origin(settings, *stream, &bytes(CALL), &mut ticket, &self.store);
+        let number = ticket.as_ref().and_then(Ticket::call);
+        self.made.extend(number.map(|stream| (request, worker, stream)));
         self.calls.extend(ticket.map(|ticket| (request, (worker, ticket))));
         let found = found?;
         let confidence = found.evidence.confidence;
@@ -144,6 +163,34 @@ impl Pod {
 const SAME: fn(u64) -> [usize; 2] = |_| [0, 0];
 const CROSSED: fn(u64) -> [usize; 2] = |_| [0, 1];
 const ALL_OVER: fn(u64) -> [usize; 2] = |request| [request as usize % 3, request as usize / 3 % 3];
+
+/// A second later, and to requests that are recorded and as surely as is asked for.
+#[test]
+fn a_call_is_linked_to_its_request_whichever_worker_that_came_to() {
+    for (name, count, places) in [("one", 1, SAME), ("two", 2, CROSSED)] {
+        let mut pod = Pod::of(count, &inferring());
+        pod.drops_some = true;
+        pod.learn(places);
+        pod.goes_on(1_000);
+        let made = core::mem::take(&mut pod.made);
+        let Pod { workers, store, .. } = &mut pod;
+        let mut links = 0;
+        for (request, worker, stream) in made.into_iter().filter(|made| made.0 > 250) {
+            let Worker { correlation, settings, .. } = &mut workers[worker];
+            let link = correlation.link(settings, stream, store);
+            let strict = Settings { link_threshold: 1.0, ..settings.clone() };
+            assert_eq!(correlation.link(&strict, stream, store), None, "{name}");
+            assert_eq!(correlation.link(settings, stream + 100_000, store), None, "{name}");
+            let Some(link) = link else { continue };
+            links += 1;
+            let its = context(u128::from(request) + 1, request + 1);
+            assert_eq!((link.trace_id, link.span_id), (its.trace_id, its.span_id), "{name}");
+            assert!(link.confidence.is_some_and(|it| (900..1000).contains(&it)), "{name}");
+            assert!(!request.is_multiple_of(3), "{name}: it is not recorded");
+        }
+        assert!(links > 50, "{name}: {links}");
+    }
+}
 
 /// Streams have the same numbers in each worker.
 #[test]

@@ -46,6 +46,7 @@ fn finish(run: &mut Run, now: &mut u64, away: bool) {
     for _ in 0..400 {
         *now += SECOND;
         run.exporter.give_up(*now, &mut run.stats);
+        run.link(*now, 1);
         run.send(*now, *now + SECOND);
         let tokens: Vec<u32> = run.exporter.in_flight.iter().map(|(token, _)| *token).collect();
         let answer = if away { LATER } else { Answer::ACCEPTED };
@@ -59,9 +60,12 @@ fn step(run: &mut Run, dice: &mut Dice, now: &mut u64) {
         0..=4 => {
             let largest = if dice.roll(20) == 0 { 12_000 } else { 200 };
             let size = dice.roll(largest);
-            run.push(&"a".repeat(size as usize), *now);
+            let one = span(&"a".repeat(size as usize), *now);
+            let call = (dice.roll(3) == 0).then(|| dice.roll(9) as u32);
+            run.exporter.push_call(&one, call, &mut run.stats);
         }
         5 => {
+            run.link(*now, dice.roll(4) as usize);
             run.send(*now, *now + SECOND);
         }
         6 => {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod books;
+mod links;
 
 use super::*;
 use crate::config::Overflow;
@@ -26,6 +27,10 @@ impl Encoder for Letters {
 
     fn span(&mut self, span: &Span) -> Vec<u8> {
         span.name.clone().into_bytes()
+    }
+
+    fn link(&mut self, span: &mut Vec<u8>, link: &Link) {
+        span.extend(format!("->{:x}", link.span_id.value()).bytes());
     }
 
     fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {

@@ -44,6 +44,9 @@ fn every_tag_and_attribute_has_a_line() {
             let extent = if method == "GET" { Extent::Whole } else { Extent::Closed };
             let mut span = Span { kind, extent, custom_tags: Vec::new(), ..full() };
             span.request.method = method.to_owned().into();
+            if let Some(link) = span.links.first_mut() {
+                link.confidence = Some(1);
+            }
             let zipkin: Value =
                 serde_json::from_slice(&Zipkin::new(resource()).span(&span)).unwrap();
             names.extend(zipkin["tags"].as_object().unwrap().keys().cloned());

@@ -4,7 +4,7 @@
 
 use super::{Encoder, Otlp};
 use crate::attributes::Resource;
-use crate::trace::Span;
+use crate::trace::{Link, Span};
 use std::collections::VecDeque;
 
 /// One byte that says whether the message is compressed, four for its length.
@@ -28,6 +28,10 @@ impl Encoder for Grpc {
 
     fn span(&mut self, span: &Span) -> Vec<u8> {
         self.0.span(span)
+    }
+
+    fn link(&mut self, span: &mut Vec<u8>, link: &Link) {
+        self.0.link(span, link);
     }
 
     fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {

@@ -20,7 +20,7 @@ pub use otlp::Otlp;
 pub(super) use protobuf::Message;
 pub use zipkin::Zipkin;
 
-use crate::trace::Span;
+use crate::trace::{Link, Span};
 use std::collections::VecDeque;
 
 /// `sampler.type` of what Jaeger's adaptive sampling counts.
@@ -45,6 +45,9 @@ pub trait Encoder {
 
     /// One span.
     fn span(&mut self, span: &Span) -> Vec<u8>;
+
+    /// Adds to an encoded span, which has no links, the one that shows only when it has ended.
+    fn link(&mut self, span: &mut Vec<u8>, link: &Link);
 
     /// The body of a request that carries these spans.
     fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8>;

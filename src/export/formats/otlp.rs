@@ -60,6 +60,7 @@ mod field {
     pub mod link {
         pub const TRACE_ID: u32 = 1;
         pub const SPAN_ID: u32 = 2;
+        pub const ATTRIBUTES: u32 = 4;
         pub const FLAGS: u32 = 6;
     }
     pub mod status {
@@ -167,6 +168,14 @@ impl Encoder for Otlp {
         bytes
     }
 
+    fn link(&mut self, span: &mut Vec<u8>, link: &Link) {
+        let mut message = core::mem::take(&mut self.message);
+        // What it is inferred from is the proxy's own.
+        message.bytes(field::span::LINKS, self::link(link, HAS_IS_REMOTE).0.bytes());
+        span.extend(message.0.take());
+        self.message = message;
+    }
+
     fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {
         let schema = conventions::SCHEMA_URL.as_bytes();
         let spans_size: usize = spans.iter().map(|span| delimited_size(span.len())).sum();
@@ -223,6 +232,11 @@ fn link(link: &Link, origin: u32) -> Message {
     let mut message = Message::default();
     message.bytes(field::link::TRACE_ID, &link.trace_id.value().to_be_bytes());
     message.bytes(field::link::SPAN_ID, &link.span_id.value().to_be_bytes());
+    if let Some(confidence) = link.confidence {
+        let mut attributes =
+            Attributes { message: &mut message, field: field::link::ATTRIBUTES, replaced: &[] };
+        conventions::correlation("inferred", Some(confidence), &mut attributes);
+    }
     message.fixed32(field::link::FLAGS, origin);
     message
 }

@@ -93,6 +93,31 @@ fn links_name_remote_spans_of_other_traces() {
 }
 
 #[test]
+fn a_link_that_is_added_is_one_of_this_process_with_its_confidence() {
+    let link = Link { confidence: Some(934), ..crate::trace::sample::link(0xabc, 1) };
+    for grpc in [false, true] {
+        let resource = Resource::default();
+        let mut encoder: Box<dyn Encoder> = match grpc {
+            true => Box::new(crate::export::Grpc::new(&resource)),
+            false => Box::new(Otlp::new(&resource)),
+        };
+        let plain = Span { links: vec![], ..full() };
+        let mut bytes = encoder.span(&plain);
+        encoder.link(&mut bytes, &link);
+        let mut found = proto::Span::decode(bytes.as_slice()).unwrap();
+        let [link] = found.links.as_slice() else { panic!("{found:?}") };
+        assert_eq!(link.trace_id, 0xabc_u128.to_be_bytes());
+        assert_eq!((link.span_id.as_slice(), link.flags), (&1_u64.to_be_bytes()[..], 0x100));
+        let said = attributes(&link.attributes);
+        assert_eq!(said["meshspan.correlation"], "inferred");
+        assert_eq!(said["meshspan.correlation.confidence"], 0.934);
+        found.links.clear();
+        assert_eq!(found, decode(&plain));
+        assert_eq!(encoder.span(&full()), Otlp::new(&resource).span(&full()));
+    }
+}
+
+#[test]
 fn events_have_names_and_times() {
     let event = |name: &str, after: u64| proto::span::Event {
         name: name.to_owned(),

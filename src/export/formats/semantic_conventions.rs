@@ -120,13 +120,18 @@ pub(super) fn span(span: &Span, error_type: Option<&str>, attributes: &mut Attri
     }
     attributes.string_if("meshspan.stream", span.extent.name());
     if let Some(evidence) = &span.correlation {
-        attributes.string("meshspan.correlation", &evidence.name);
-        if let Some(confidence) = evidence.confidence {
-            attributes.double(CONFIDENCE, f64::from(confidence) / 1000.0);
-        }
+        correlation(&evidence.name, evidence.confidence, attributes);
     }
     attributes.string_if("sampling.kept", span.sampling.kept.map(Kept::name));
     attributes.custom(&span.custom_tags);
+}
+
+/// How it is known what caused a call, and how likely that is, in thousandths.
+pub(super) fn correlation(name: &str, confidence: Option<u16>, attributes: &mut Attributes) {
+    attributes.string("meshspan.correlation", name);
+    if let Some(confidence) = confidence {
+        attributes.double(CONFIDENCE, f64::from(confidence) / 1000.0);
+    }
 }
 
 fn method(span: &Span, attributes: &mut Attributes) {

@@ -97,6 +97,18 @@ impl Encoder for Zipkin {
         bytes
     }
 
+    fn link(&mut self, span: &mut Vec<u8>, link: &Link) {
+        // What a span ends with are its tags, of which there is always one.
+        span.truncate(span.len().saturating_sub(2));
+        let mut json = core::mem::take(&mut self.json);
+        json.0.push(b',');
+        Tags { json: &mut json, custom: &[] }.set_links(&[*link]);
+        json.close();
+        json.close();
+        span.extend(json.take());
+        self.json = json;
+    }
+
     fn batch(&self, spans: &VecDeque<Vec<u8>>) -> Vec<u8> {
         let size: usize = spans.iter().map(|span| span.len() + 1).sum();
         let mut body = Vec::with_capacity(size + 1);
@@ -248,9 +260,7 @@ impl Zipkin {
         if let Some(kept) = span.sampling.kept {
             tags.set("sampling.kept", kept.name());
         }
-        if !span.links.is_empty() {
-            tags.set("meshspan.link", &ids_of(&span.links));
-        }
+        tags.set_links(&span.links);
         for (name, value) in span.custom_tags.iter().filter(|(_, value)| !value.is_empty()) {
             tags.json.entry(name, value);
         }
@@ -364,6 +374,14 @@ impl Tags<'_> {
         if !self.is_replaced(name) {
             self.json.key(name);
             self.json.texts(values);
+        }
+    }
+
+    fn set_links(&mut self, links: &[Link]) {
+        let Some(first) = links.first() else { return };
+        self.set("meshspan.link", &ids_of(links));
+        if let Some(confidence) = first.confidence {
+            self.set("meshspan.link.confidence", &thousandths(confidence));
         }
     }
 

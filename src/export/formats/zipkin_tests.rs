@@ -160,6 +160,19 @@ fn links_are_a_tag_of_their_ids() {
 }
 
 #[test]
+fn a_link_that_is_added_is_as_any_other_with_its_confidence() {
+    let mut encoder = Zipkin::new(Resource::default());
+    let link = Link { confidence: Some(934), ..sample::link(0xabc, 1) };
+    let mut bytes = encoder.span(&span());
+    let mut expected: Value = serde_json::from_slice(&bytes).unwrap();
+    encoder.link(&mut bytes, &link);
+    expected["tags"]["meshspan.link"] = json!("0000000000000abc-0000000000000001");
+    expected["tags"]["meshspan.link.confidence"] = json!("0.934");
+    assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), expected);
+    assert_eq!(encoder.span(&span()), Zipkin::new(Resource::default()).span(&span()));
+}
+
+#[test]
 fn events_are_annotations_in_microseconds() {
     let events = sample::full().events;
     let json = encode(&Span { events, ..span() });

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ..application import read_message
 from ..background import BackgroundLoop
 from ..config import REPOSITORY, Config
 from ..envoy import Envoy, wait_for
+from ..otlp_receiver import OtlpReceiver
 from ..processes import Process
 from ..receiver import Receiver, Span
 from .application import DOMAIN
@@ -85,7 +86,7 @@ class Outcome:
 
 
 class Pod:
-    """Envoy, application, services and receiver; use it as a context manager."""
+    """Envoy, application, services and receiver; use it as a context manager. `change` edits the Envoy configuration last."""
 
     def __init__(
         self,
@@ -95,18 +96,22 @@ class Pod:
         workers: int = 1,
         forward: str = "",
         scale: float = 1.0,
+        change: Callable[[Config], Any] | None = None,
     ) -> None:
         self.folder = folder
         self._loop = BackgroundLoop("pod")
         self._stops: list[Any] = [self._loop.stop]
         self._serial = 0
         try:
-            self.receiver = Receiver(self._loop)
+            is_otlp = plugin.get("collector", {}).get("protocol") == "http/protobuf"
+            self.receiver = (OtlpReceiver if is_otlp else Receiver)(self._loop)
             self._stops.insert(0, self.receiver.stop)
             self._services = Services(self._loop, scale)
             self._stops.insert(0, self._services.stop)
             with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
                 config = self._config(plugin, listening.getsockname()[1])
+                if change is not None:
+                    change(config)
                 self.envoy = Envoy("sidecar", config, folder, workers)
                 self._stops.insert(0, self.envoy.stop)
                 self.port = self.envoy.ports["virtualInbound"]
@@ -184,7 +189,8 @@ class Pod:
         after = self.envoy.meshspan_stats()
         # An application that makes calls of its own never rests.
         more = sum(abs(after[name] - before[name]) for name in after if name.startswith("meshspan_contexts_"))
-        return more < 50 and after["meshspan_queue_spans"] < 50
+        # Where it does, nothing is to be left that waits, such as for a link.
+        return more < 50 and after["meshspan_queue_spans"] < (50 if more else 1)
 
     def stop(self) -> None:
         """End everything."""
