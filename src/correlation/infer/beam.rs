@@ -22,6 +22,14 @@ const TRACKS: usize = 64;
 const OPEN: usize = 32;
 /// The most states of one hypothesis in which it is looked at whose turn it is.
 const QUEUES: usize = 4;
+/// The most calls of a request of which it is remembered that they were most likely its, as many as a number has
+/// bits, and how likely they had to be.
+const SAID: usize = 64;
+const TO_SAY: f32 = 0.9;
+/// How many such calls that turn out to be another's count for it that there is no surprise in them, and when counts
+/// are halved.
+const CALM: f32 = 2.0;
+const MOST_SURPRISES: f32 = 20.0;
 /// The most events of a request, over all its pasts, that are learnt from.
 const NODES: usize = 250;
 /// How much less likely than the best a hypothesis is that is given up, as a logarithm.
@@ -98,6 +106,8 @@ struct Request {
     /// Calls under way that may be its.
     open: [u32; OPEN],
     nodes: Vec<Node>,
+    /// When calls began that were most likely its, and how likely each is not.
+    said: Vec<(u64, f32)>,
     /// Which tracks there are.
     used: u64,
     tracks: Vec<Track>,
@@ -163,6 +173,10 @@ pub(super) struct Beam {
     keeps: bool,
     /// The share of hypotheses that have not been given up since [`Self::restart`].
     pub(super) kept: f32,
+    /// How many calls were another's in hindsight than the one whose they most likely were, and how many were
+    /// expected to be.
+    wrong: f32,
+    expected: f32,
 }
 
 fn code(slot: u8, track: u8) -> u64 {
@@ -274,19 +288,36 @@ impl Request {
         }
     }
 
-    /// Where only one track is left, what has been done on it is learnt at once, not when all is over.
-    fn settle(&mut self, states: &mut States) {
+    /// Where only one track is left, what has been done on it is learnt at once, not when all is over. How many
+    /// calls were wrongly taken for its, in hindsight, and how many that was likely for.
+    fn settle(&mut self, states: &mut States) -> [f32; 2] {
+        let [mut wrong, mut expected] = [0.0; 2];
         let only = self.used.trailing_zeros() as u8;
-        if self.used == bit(only)
-            && let Some(track) = self.tracks.get_mut(usize::from(only))
-            && let Some(last) = self.nodes.get_mut(usize::from(track.node))
-        {
+        let Some(track) = self.tracks.get_mut(usize::from(only)) else { return [0.0; 2] };
+        if self.used != bit(only) {
+            return [0.0; 2];
+        }
+        let (mut its, mut at) = (0, track.node);
+        while let Some(node) = self.nodes.get(usize::from(at)) {
+            for (place, _) in self.said.iter().enumerate().filter(|(_, it)| it.0 == node.time) {
+                its |= bit(place as u8);
+            }
+            at = node.before;
+        }
+        for (place, (_, unlikely)) in self.said.drain(..).enumerate() {
+            expected += unlikely;
+            if its & bit(place as u8) == 0 {
+                wrong += 1.0;
+            }
+        }
+        if let Some(last) = self.nodes.get_mut(usize::from(track.node)) {
             last.weight = 1.0;
             let last = Node { before: NONE, kind: None, weight: 0.0, ..*last };
             track.node = 0;
             self.learn(states);
             self.nodes.push(last);
         }
+        [wrong, expected]
     }
 
     /// What is known of each track at this moment, and how likely each makes an event.
@@ -361,6 +392,8 @@ impl Beam {
             random: 1,
             keeps: false,
             kept: 1.0,
+            wrong: 0.0,
+            expected: 0.0,
         };
         new.clear();
         new
@@ -402,6 +435,11 @@ impl Beam {
         all.map_or_else(Vec::new, |all| all.said)
     }
 
+    /// How many times as many were wrong in hindsight as were expected to be.
+    pub(super) fn surprise(&self) -> f32 {
+        ((self.wrong + CALM) / (self.expected + CALM)).max(1.0)
+    }
+
     /// How many have not responded.
     pub(super) fn in_flight(&self) -> usize {
         self.known().filter(|request| !request.has_responded).count()
@@ -435,6 +473,7 @@ impl Beam {
             horizon: 0.0,
             open: [0; OPEN],
             nodes: Vec::new(),
+            said: Vec::new(),
             used: 0,
             tracks: Vec::new(),
         };
@@ -508,13 +547,18 @@ impl Beam {
             let mut best = None;
             let mut candidates = [(0, 0.0); CANDIDATES];
             for candidate in &mut candidates {
-                let likeliest = shares.iter_mut().zip(&self.requests);
+                let likeliest = shares.iter_mut().zip(&mut self.requests);
                 let likeliest = likeliest.max_by(|(a, _), (b, _)| a.total_cmp(b));
                 let Some((share, request)) = likeliest.filter(|(share, _)| **share > 0.0) else {
                     break;
                 };
                 *candidate = (request.stream, core::mem::take(share) / total);
-                best = best.or(Some((request.context, candidate.1)));
+                if best.is_none() {
+                    best = Some((request.context, candidate.1));
+                    if !self.keeps && candidate.1 > TO_SAY && request.said.len() < SAID {
+                        request.said.push((now, 1.0 - candidate.1));
+                    }
+                }
             }
             belief = Some(Belief { best, candidates, nobody: nobody / total, lost });
         }
@@ -835,7 +879,11 @@ impl Beam {
         if !self.keeps
             && let Some(request) = self.requests.get_mut(usize::from(slot))
         {
-            request.settle(states);
+            let [wrong, expected] = request.settle(states);
+            (self.wrong, self.expected) = (self.wrong + wrong, self.expected + expected);
+            if self.wrong.max(self.expected) > MOST_SURPRISES {
+                (self.wrong, self.expected) = (self.wrong * 0.5, self.expected * 0.5);
+            }
         }
         self.expect(slot, states);
     }

@@ -29,9 +29,8 @@ const UNEXPLAINED: f32 = 0.003;
 /// For how many microseconds nothing is sure after a request had to be let go of early.
 const EVICTED: f32 = 100e3;
 /// How many parents are wrong of those that are at least so likely, as a share of how many would be if all were
-/// just so likely: a third, on hundreds of random applications, at any likelihood, and some more for those that are
-/// worse.
-const WRONG: f32 = 0.45;
+/// just so likely: a third, on hundreds of random applications, at any likelihood.
+const WRONG: f32 = 0.3;
 /// How many calls a second each request that is in flight and not known is taken to make.
 const UNSEEN: f32 = 30.0;
 /// How many calls of nobody count for it in all the time that was watched that there are some.
@@ -85,9 +84,9 @@ pub struct Infer {
 }
 
 /// How many of all parents that are at least so likely are right. Whoever says those above a threshold wants to
-/// know this, and not how likely the least of them is.
-fn confidence(likely: f32) -> f32 {
-    1.0 - (1.0 - likely) * WRONG
+/// know this, and not how likely the least of them is. In hindsight `surprise` times as many were wrong as expected.
+fn confidence(likely: f32, surprise: f32) -> f32 {
+    (1.0 - (1.0 - likely) * WRONG * surprise).max(0.0)
 }
 
 impl Infer {
@@ -215,7 +214,7 @@ impl Infer {
             is_complete: is_complete && is_asked,
         });
         let (context, share) = belief.best.filter(|_| is_complete)?;
-        Some((context, confidence(share * (1.0 - self.doubt))))
+        Some((context, confidence(share * (1.0 - self.doubt), self.beam.surprise())))
     }
 
     /// A call to a host has been answered.
