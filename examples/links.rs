@@ -104,11 +104,22 @@ fn read(path: &str) -> Vec<Row> {
     std::fs::read_to_string(path).unwrap().lines().map(row).collect()
 }
 
+/// What happens to a request or call, and what a sidecar does afterwards.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Begins,
+    Ends,
+    IsLookedAt,
+    IsLinked,
+}
+
 /// Calls by what became of them.
 #[derive(Clone, Copy, Default)]
 struct Score {
     right: u32,
     wrong: u32,
+    link_right: u32,
+    link_wrong: u32,
     unlinked: u32,
     apart: u32,
 }
@@ -117,19 +128,21 @@ impl Score {
     fn add(&mut self, other: Self) {
         self.right += other.right;
         self.wrong += other.wrong;
+        self.link_right += other.link_right;
+        self.link_wrong += other.link_wrong;
         self.unlinked += other.unlinked;
         self.apart += other.apart;
     }
 
     fn print(self, name: &str) {
-        let all = f64::from(self.right + self.wrong + self.unlinked + self.apart).max(1.0);
-        let percent = |count: u32| 100.0 * f64::from(count) / all;
+        let Self { right, wrong, link_right, link_wrong, unlinked, apart } = self;
+        let all = [right, wrong, link_right, link_wrong, unlinked, apart];
+        let sum = f64::from(all.iter().sum::<u32>()).max(1.0);
+        let [right, wrong, link_right, link_wrong, unlinked, apart] =
+            all.map(|count| 100.0 * f64::from(count) / sum);
         println!(
-            "{name:40} {all:6} right {:6.2} wrong {:6.2} unlinked {:6.2} apart {:6.2}",
-            percent(self.right),
-            percent(self.wrong),
-            percent(self.unlinked),
-            percent(self.apart)
+            "{name:40} {sum:6} right {right:6.2} wrong {wrong:6.2} link right {link_right:6.2} link wrong \
+             {link_wrong:6.2} unlinked {unlinked:6.2} apart {apart:6.2}",
         );
     }
 }
@@ -148,17 +161,23 @@ fn replay(rows: &[Row], settings: &Settings, count: usize) -> Vec<(u64, Score)> 
     workers.iter_mut().for_each(|worker| worker.begin(1_000_000, &envoy));
     let mut streams = vec![0; count];
     let places: Vec<_> = rows.iter().map(|row| place(row, &mut streams)).collect();
-    let mut events: Vec<(u64, bool, usize)> = Vec::new();
+    let mut events: Vec<(u64, What, usize)> = Vec::new();
     for (number, row) in rows.iter().enumerate() {
-        events.push((row.begin, false, number));
-        events.push((row.end, true, number));
+        events.push((row.begin, What::Begins, number));
+        events.push((row.end, What::Ends, number));
+        if row.is_call {
+            events.push((row.end + 500_000, What::IsLookedAt, number));
+            events.push((row.end + 1_000_000, What::IsLinked, number));
+        }
     }
     events.sort();
     let mut tickets: HashMap<usize, Ticket> = HashMap::new();
     let mut second = 0;
     let mut stats = Stats::default();
-    let mut scores = Vec::new();
-    for (time, is_end, number) in events {
+    let mut scores: Vec<(u64, Score)> = Vec::new();
+    // The scores of calls that may be linked.
+    let mut unlinked: HashMap<usize, usize> = HashMap::new();
+    for (time, what, number) in events {
         // The clock that workers share has begun at any time.
         envoy.now.set(5_000_000_000 + time * 1000);
         while second < time / 1_000_000 {
@@ -172,7 +191,17 @@ fn replay(rows: &[Row], settings: &Settings, count: usize) -> Vec<(u64, Score)> 
         let (worker, stream) = places[number];
         let correlation = &mut workers[worker];
         envoy.worker.set(worker);
-        if is_end {
+        if matches!(what, What::IsLookedAt | What::IsLinked) {
+            let Some(place) = unlinked.get(&number).copied() else { continue };
+            let link = correlation.link(settings, stream, &envoy);
+            if let (What::IsLinked, Some(link)) = (what, link) {
+                let is_right = rows[link.span_id.value() as usize - 1].serial == row.cause;
+                let (link_right, link_wrong) = (u32::from(is_right), u32::from(!is_right));
+                scores[place].1 = Score { link_right, link_wrong, ..Score::default() };
+            }
+            continue;
+        }
+        if what == What::Ends {
             if let Some(ticket) = tickets.remove(&number) {
                 correlation.ended(ticket, &envoy);
             }
@@ -204,6 +233,9 @@ fn replay(rows: &[Row], settings: &Settings, count: usize) -> Vec<(u64, Score)> 
             [(b":authority", host.as_bytes()), (b":path", b"/"), (b":method", b"POST")];
         let mut ticket = None;
         let origin = correlation.origin(settings, stream, &headers, &mut ticket, &envoy);
+        if origin.is_none() && ticket.as_ref().and_then(Ticket::call).is_some() {
+            unlinked.insert(number, scores.len());
+        }
         tickets.extend(ticket.map(|ticket| (number, ticket)));
         let mut score = Score::default();
         match origin {
