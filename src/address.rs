@@ -125,7 +125,13 @@ pub fn text(ip: IpAddr) -> String {
 
 fn push_version_4(text: &mut Vec<u8>, ip: Ipv4Addr) {
     for octet in ip.octets() {
-        push_number(text, octet.into(), 10, &[100, 10, 1]);
+        if octet >= 100 {
+            text.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            text.push(b'0' + octet / 10 % 10);
+        }
+        text.push(b'0' + octet % 10);
         text.push(b'.');
     }
     text.pop();
@@ -149,20 +155,20 @@ fn push_version_6(text: &mut Vec<u8>, ip: Ipv6Addr) {
             if place > 0 && place != end {
                 text.push(b':');
             }
-            push_number(text, group, 16, &[0x1000, 0x100, 0x10, 1]);
+            push_group(text, group);
         } else if place + 1 == end {
             text.extend_from_slice(b"::");
         }
     }
 }
 
-/// A number without zeros before it, whose digits count as much as `places` say.
+/// A number in hexadecimal digits without zeros before it.
 #[inline(never)]
-fn push_number(text: &mut Vec<u8>, number: u16, radix: u16, places: &[u16]) {
+fn push_group(text: &mut Vec<u8>, group: u16) {
     let mut is_begun = false;
-    for place in places {
-        let digit = (number / place % radix) as u8;
-        is_begun |= digit > 0 || *place == 1;
+    for shift in [12, 8, 4, 0] {
+        let digit = (group >> shift & 15) as u8;
+        is_begun |= digit > 0 || shift == 0;
         if is_begun {
             text.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
         }

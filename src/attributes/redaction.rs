@@ -149,6 +149,9 @@ impl Redaction {
     #[inline(never)]
     fn push_path(&self, url: &mut Vec<u8>, path: &[u8]) {
         let patterns = &self.privacy.path_redact;
+        if patterns.is_empty() && !path.contains(&b';') {
+            return url.extend_from_slice(path);
+        }
         let names = if patterns.is_empty() { Vec::new() } else { path_match::segments(path) };
         let secrets = |pattern: &String| path_match::secrets(pattern, &names);
         let secrets = patterns.iter().fold(0, |all, pattern| all | secrets(pattern));

@@ -36,7 +36,7 @@ impl Expression {
     }
 }
 
-/// The items of a list, each encoded as the attribute alone would be.
-pub(super) fn items(list: &[u8]) -> Option<Vec<&[u8]>> {
-    Some(pairs::parse(list)?.into_iter().map(|(item, _)| item).collect())
+/// The items of a list, each encoded as the attribute alone would be, and nothing with it.
+pub(super) fn items(list: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    pairs::parse(list)
 }

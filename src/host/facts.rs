@@ -101,7 +101,7 @@ impl Moments {
     pub(super) fn ended(self, answered: Way) -> Way {
         let list = self.way.evaluate().unwrap_or_default();
         match expression::items(&list).as_deref() {
-            Some([pool_ready, attempts, backend_latency]) => Way {
+            Some([(pool_ready, _), (attempts, _), (backend_latency, _)]) => Way {
                 pool_ready: size(pool_ready),
                 attempts: size(attempts),
                 backend_latency: size(backend_latency),
@@ -214,16 +214,17 @@ impl Attributes {
         Self::of_items(&expression::items(&list)?)
     }
 
-    fn of_items(items: &[&[u8]]) -> Option<Self> {
-        let (
-            [cluster, status_code, protocol, start_time, duration, response_size, flags, source],
-            rest,
-        ) = items.split_first_chunk()?;
+    fn of_items(items: &[(&[u8], &[u8])]) -> Option<Self> {
+        let (first, rest) = items.split_first_chunk()?;
+        let [cluster, status_code, protocol, start_time, duration, response_size, flags, source] =
+            first.map(|(item, _)| item);
         let (upstream, local, sizes) = match rest {
-            [local] => (None, local, None),
-            [upstream, local] => (Some(upstream), local, None),
-            [local, total, headers] => (None, local, Some((total, headers))),
-            [upstream, local, total, headers] => (Some(upstream), local, Some((total, headers))),
+            [(local, _)] => (None, local, None),
+            [(upstream, _), (local, _)] => (Some(upstream), local, None),
+            [(local, _), (total, _), (headers, _)] => (None, local, Some((total, headers))),
+            [(upstream, _), (local, _), (total, _), (headers, _)] => {
+                (Some(upstream), local, Some((total, headers)))
+            }
             _ => return None,
         };
         Some(Self {

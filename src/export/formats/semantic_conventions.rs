@@ -198,11 +198,15 @@ fn network(span: &Span, attributes: &mut Attributes) {
         attributes.string("network.protocol.version", version);
     }
     // An address without a port is none of a connection: Envoy has it from `x-forwarded-for`.
-    if let (Some(ip), Some(port)) = (remote.ip, remote.port) {
-        attributes.string("network.peer.address", &address::text(ip));
+    let of_remote = remote.ip.map(address::text).unwrap_or_default();
+    if let (Some(_), Some(port)) = (remote.ip, remote.port) {
+        attributes.string("network.peer.address", &of_remote);
         attributes.integer("network.peer.port", port.into());
     }
     match (span.kind, response.peer) {
+        (SpanKind::Server, client) if client.is_some() && client == remote.ip => {
+            attributes.string("client.address", &of_remote);
+        }
         (SpanKind::Server, Some(client)) => {
             attributes.string("client.address", &address::text(client));
         }

@@ -203,7 +203,7 @@ class Promise:
 
 PROMISES = (
     Promise("meshspan-100", OPENTELEMETRY, 0.75),
-    Promise("meshspan-otlp-100", OPENTELEMETRY, 0.76),
+    Promise("meshspan-otlp-100", OPENTELEMETRY, 0.75),
     Promise("meshspan-100", ZIPKIN, 0.26),
     Promise("meshspan-otlp-100", ZIPKIN, 0.26),
     Promise("meshspan-1", "opentelemetry-1", 2.0),
