@@ -31,6 +31,8 @@ const EVICTED: f32 = 100e3;
 /// How many parents are wrong of those that are at least so likely, as a share of how many would be if all were
 /// just so likely: a third, on hundreds of random applications, at any likelihood.
 const WRONG: f32 = 0.3;
+/// After so many calls twice as many are taken to be wrong as after very many: what was learnt first is known least.
+const COLD: f32 = 50.0;
 /// How many calls a second each request that is in flight and not known is taken to make.
 const UNSEEN: f32 = 30.0;
 /// How many calls of nobody count for it in all the time that was watched that there are some.
@@ -79,12 +81,15 @@ pub struct Infer {
     missing: u64,
     /// The share of hypotheses that was given up lately.
     doubt: f32,
+    /// How many calls there were.
+    calls: f32,
     /// Requests by routes and calls to hosts for which there was no room.
     full: u32,
 }
 
 /// How many of all parents that are at least so likely are right. Whoever says those above a threshold wants to
-/// know this, and not how likely the least of them is. In hindsight `surprise` times as many were wrong as expected.
+/// know this, and not how likely the least of them is. `surprise` times as many are wrong as expected, in hindsight and
+/// because little is known yet.
 fn confidence(likely: f32, surprise: f32) -> f32 {
     (1.0 - (1.0 - likely) * WRONG * surprise).max(0.0)
 }
@@ -102,6 +107,7 @@ impl Infer {
             looks: Looks::new(),
             missing: 0,
             doubt: 0.0,
+            calls: 0.0,
             full: 0,
         }
     }
@@ -202,6 +208,7 @@ impl Infer {
             host.since += (self.watched - host.since) * 0.5;
             host.most = (host.most * 2.0).min(MOST_CALLS);
         }
+        self.calls += 1.0;
         self.doubt = (self.doubt * DOUBT).max(belief.lost);
         let is_complete = beam.in_flight() >= in_flight && now >= self.missing;
         self.looks.made(Made {
@@ -214,7 +221,8 @@ impl Infer {
             is_complete: is_complete && is_asked,
         });
         let (context, share) = belief.best.filter(|_| is_complete)?;
-        Some((context, confidence(share * (1.0 - self.doubt), self.beam.surprise())))
+        let surprise = self.beam.surprise() * (1.0 + COLD / self.calls);
+        Some((context, confidence(share * (1.0 - self.doubt), surprise)))
     }
 
     /// A call to a host has been answered.
