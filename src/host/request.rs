@@ -30,8 +30,8 @@ const UNTRACED: [&str; 7] = [
     "path_normalization_failed",
 ];
 
-/// The most calls that the end of another looks at for the first time, and for the second.
-const MOST_LOOKS: usize = 2;
+/// How many calls the end of another looks at for the first time at the most, and for the second: as many begin.
+const MOST_LOOKS: usize = 1;
 
 /// Where the trace id stands in the form of `traceparent`.
 const TRACE_ID: Range<usize> = 3..35;

@@ -22,7 +22,7 @@ use std::time::Duration;
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 
 /// How many calls a tick looks at for the first time at the most, and as many for the second.
-const MOST_LOOKS: usize = 16;
+const MOST_LOOKS: usize = 4;
 
 /// What becomes of spans that can be sent again.
 const WAIT: &str = "they wait";

@@ -153,7 +153,7 @@ CASES = (
         plugin={"sampling": {"percent": 100, "rules": [_rule("(?i)bot|crawl|spider")]}},
     ),
     Worst(
-        "calls while requests are in flight in mode infer", lambda _: ("", []), (6, 12, 24), 8_000, "request",
+        "calls while requests are in flight in mode infer", lambda _: ("", []), (6, 12, 24), 10_000, "request",
         plugin={"correlation": {"mode": "infer", "maxAge": "10m"}}, fixed=500_000, is_call=True,
     ),
 )  # fmt: skip
