@@ -103,6 +103,7 @@ def _span(span: dict[str, Any]) -> Span:
         "end": int(span["endTimeUnixNano"]),
         "flags": span.get("flags", 0),
         "links": [f"{link['traceId']}-{link['spanId']}" for link in span.get("links", [])],
+        "link_attributes": [_attributes(link) for link in span.get("links", [])],
         "events": [(event["name"], int(event["timeUnixNano"])) for event in span.get("events", [])],
         "attributes": _attributes(span),
         "status": (status.get("code", 0), status.get("message", "")) if status else None,
