@@ -94,7 +94,7 @@ impl Event {
             }
             (What::Arrived, None) => {}
             (What::Called, known) => {
-                let in_flight = infer.in_flight() + unseen;
+                let in_flight = infer.in_flight().saturating_add(unseen);
                 infer.call(time, age, stream, digest, port, in_flight, false, known.as_ref());
             }
             (What::Answered, _) => infer.answered(time, stream, digest, port),
