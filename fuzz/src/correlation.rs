@@ -149,7 +149,7 @@ struct Proxy {
     /// has taken the next number.
     ticks: u32,
     unknown_until: u32,
-    /// For each worker, after how many ticks its first request came; a worker that was replaced before it ticked may
+    /// For each worker, after how many ticks its first request with an id came; a worker that was replaced before it ticked may
     /// have others wait for the next to see that.
     began: Vec<Option<u32>>,
     /// Another plugin has written where only workers do.
@@ -349,7 +349,10 @@ impl Proxy {
         };
         let life = Life { context, came: self.moment(), ended: None };
         self.lives.insert(number, life);
-        self.began[worker].get_or_insert(self.ticks);
+        let own = self.in_flight.iter().filter(|it| it.worker == worker).count();
+        if (request_id > 0 || session > 0) && own < self.settings.max_in_flight {
+            self.began[worker].get_or_insert(self.ticks);
+        }
         let Self { settings, store, stats, .. } = self;
         let its = &mut self.workers[worker];
         let ticket = with(request_id, session, 0, route, |headers| {
