@@ -54,6 +54,15 @@ struct Outcome {
 }
 
 impl Load {
+    /// A request with one call, which begins and is answered then.
+    fn add_whole(&mut self, number: u32, arrived: u64, begun: u64, answered: u64) {
+        let (request, call) = (number * 2 + 1, number * 2 + 2);
+        self.add(arrived, request, What::Arrives { route: 1 });
+        self.add(begun, call, What::Calls { cause: request, host: 1, port: 0 });
+        self.add(answered, call, What::IsAnswered);
+        self.add(answered + 300, request, What::Ends);
+    }
+
     fn add(&mut self, time: u64, stream: u32, what: What) {
         self.0.push((time, stream, what));
     }
@@ -145,13 +154,8 @@ fn chain(seed: u64, requests: u32, mean: f64, think: u64, spread: u64) -> Load {
     let mut now = 1_000_000;
     for number in 0..requests {
         now += 1 + random.pause(mean);
-        let (request, call) = (number * 2 + 1, number * 2 + 2);
-        load.add(now, request, What::Arrives { route: 1 });
         let begun = now + think + random.below(spread.max(1));
-        load.add(begun, call, What::Calls { cause: request, host: 1, port: 0 });
-        let answered = begun + 5_000 + random.below(3_000);
-        load.add(answered, call, What::IsAnswered);
-        load.add(answered + 300, request, What::Ends);
+        load.add_whole(number, now, begun, begun + 5_000 + random.below(3_000));
     }
     load
 }
@@ -171,14 +175,9 @@ fn in_turn(seed: u64, requests: u32, mean: f64) -> Load {
     let (mut now, mut free) = (1_000_000, 0);
     for number in 0..requests {
         now += 1 + random.pause(mean);
-        let (request, call) = (number * 2 + 1, number * 2 + 2);
-        load.add(now, request, What::Arrives { route: 1 });
         let begun = free.max(now) + 2_000 + random.pause(3_000.0);
         free = begun;
-        load.add(begun, call, What::Calls { cause: request, host: 1, port: 0 });
-        let answered = begun + 1_000 + random.below(4_000);
-        load.add(answered, call, What::IsAnswered);
-        load.add(answered + 300, request, What::Ends);
+        load.add_whole(number, now, begun, begun + 1_000 + random.below(4_000));
     }
     load
 }
