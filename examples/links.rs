@@ -28,6 +28,7 @@ struct Row {
     /// A request's path, or a call's host.
     what: String,
     port: u16,
+    is_refused: bool,
 }
 
 /// Values with their versions.
@@ -40,6 +41,7 @@ struct Envoy {
     crowd: Cell<u64>,
     now: Cell<u64>,
     source_port: Cell<u16>,
+    is_refused: Cell<bool>,
     /// By worker and stream.
     upstream_ports: RefCell<HashMap<(usize, u32), u16>>,
     /// Whose callback it is.
@@ -83,6 +85,10 @@ impl Sidecar for Envoy {
         Some(self.source_port.get())
     }
 
+    fn is_refused(&self) -> bool {
+        self.is_refused.get()
+    }
+
     fn upstream_port(&self, stream: u32, _: u32) -> Option<u16> {
         self.upstream_ports.borrow().get(&(self.worker.get(), stream)).copied()
     }
@@ -99,6 +105,7 @@ fn read(path: &str) -> Vec<Row> {
             cause: words[4].to_owned(),
             what: words[5].to_owned(),
             port: words[6].parse().unwrap(),
+            is_refused: words.get(7).is_some_and(|status| *status != "200"),
         }
     };
     std::fs::read_to_string(path).unwrap().lines().map(row).collect()
@@ -202,6 +209,7 @@ fn replay(rows: &[Row], settings: &Settings, count: usize) -> Vec<(u64, Score)> 
             continue;
         }
         if what == What::Ends {
+            envoy.is_refused.set(row.is_refused);
             if let Some(ticket) = tickets.remove(&number) {
                 correlation.ended(ticket, &envoy);
             }

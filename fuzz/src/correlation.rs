@@ -99,6 +99,10 @@ impl Sidecar for Store {
         self.port.get().or(few)
     }
 
+    fn is_refused(&self) -> bool {
+        self.ports.get().is_multiple_of(3)
+    }
+
     fn upstream_port(&self, stream: u32, _: u32) -> Option<u16> {
         let ports = u32::from(self.ports.get() / 16) + 1;
         Some((stream % ports) as u16).filter(|port| *port < 15)

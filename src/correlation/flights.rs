@@ -10,6 +10,8 @@ pub(super) struct Flight {
     pub(super) context: Context,
     /// The sidecar's port towards the application, once it was asked for and known.
     pub(super) port: Option<u16>,
+    /// Whether times have been told of it.
+    pub(super) is_told: bool,
     /// Its part in the pod's number.
     pub(super) place: u32,
     /// The second from which on it counts no more.

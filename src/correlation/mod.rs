@@ -169,11 +169,12 @@ impl Correlation {
         let mut place = None;
         if settings.is_sure() {
             let its = keys.map_or(NOWHERE, |(_, slot)| self.workers.place(slot).unwrap_or(NOWHERE));
-            let flight = Flight { stream, context: *context, port: None, place: its, expires };
+            let (context, is_told) = (*context, false);
+            let flight = Flight { stream, context, port: None, is_told, place: its, expires };
             let has_room = self.sure.arrived(flight, settings.max_in_flight, envoy);
             place = (!has_room).then_some(its);
             if settings.mode == CorrelationMode::Infer {
-                self.time_arrival(settings, stream, headers, context, stats, envoy);
+                self.time_arrival(settings, stream, headers, &context, stats, envoy);
             }
         } else if keys.is_none() {
             return None;

@@ -41,6 +41,10 @@ pub(super) enum What {
     Answered,
     /// The response of a request is over.
     Responded,
+    /// A call has been answered by an error.
+    Refused,
+    /// The connection is known that a request has come by.
+    CameBy,
 }
 
 /// Something that has happened, in microseconds.
@@ -52,7 +56,7 @@ pub(super) struct Event {
     pub(super) stream: u32,
     /// A digest of the route or host.
     pub(super) digest: u64,
-    /// The application's own, zero where it is not known.
+    /// The application's own, or the sidecar's towards it; zero where it is not known.
     pub(super) port: u16,
     pub(super) context: Option<Context>,
 }
@@ -73,7 +77,10 @@ impl Event {
         let (time, rest) = rest.split_first_chunk()?;
         let (port, what) = rest.split_first_chunk()?;
         let entry = Entry(*entry);
-        let all = [What::Arrived, What::Called, What::Answered, What::Responded];
+        let all = {
+            use What::{Answered, Arrived, Called, CameBy, Refused, Responded};
+            [Arrived, Called, Answered, Responded, Refused, CameBy]
+        };
         Some(Self {
             what: *all.get(usize::from(*what.first()?))?,
             time: u64::from_le_bytes(*time),
@@ -97,8 +104,11 @@ impl Event {
                 let in_flight = infer.in_flight().saturating_add(unseen);
                 infer.call(time, age, stream, digest, port, in_flight, false, known.as_ref());
             }
-            (What::Answered, _) => infer.answered(time, stream, digest, port),
+            (What::Answered | What::Refused, _) => {
+                infer.answered(time, stream, digest, port, what == What::Refused);
+            }
             (What::Responded, _) => infer.responded(time, stream),
+            (What::CameBy, _) => infer.came_by(time, stream, port),
         }
         true
     }
@@ -248,6 +258,12 @@ impl Rings {
     pub(super) fn tell(&mut self, event: &Event, in_flight: u16, envoy: &dyn Sidecar) {
         self.own.push(event);
         self.beat(event.time, in_flight, envoy);
+    }
+
+    /// Another event is told with the next.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.own.push(event);
+        self.own.new += 1;
     }
 
     /// Tells others that this worker is there.

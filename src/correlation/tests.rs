@@ -75,6 +75,10 @@ impl Sidecar for Store {
         self.source_port.get()
     }
 
+    fn is_refused(&self) -> bool {
+        false
+    }
+
     /// A connection of its own for each hundredth stream.
     fn upstream_port(&self, stream: u32, _: u32) -> Option<u16> {
         Some((stream % 100) as u16)

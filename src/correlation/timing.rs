@@ -120,9 +120,11 @@ impl Correlation {
         if !self.is_timing(settings, envoy) || self.rings.is_none() && self.infer.is_none() {
             return known;
         }
+        let time = envoy.clock() / 1000;
+        self.time_homes(time, stream, envoy);
         let event = Event {
             what: What::Called,
-            time: envoy.clock() / 1000,
+            time,
             stream: self.number(stream),
             digest: digest(0, authority(headers)),
             port: port.of(envoy).unwrap_or(0),
@@ -138,6 +140,28 @@ impl Correlation {
             let is_likely = share >= settings.parent_threshold as f32;
             is_likely.then_some(Origin { context, is_parent: true, evidence })
         })
+    }
+
+    /// Asks, for a call, by which connections the requests that are in flight have come, once for each.
+    fn time_homes(&mut self, time: u64, own: u32, envoy: &dyn Sidecar) {
+        let own_worker = self.number(0);
+        let Self { rings, infer: Some(infer), sure, .. } = self else { return };
+        if sure.flights.len() > IN_FLIGHT || !infer.wants_homes() {
+            return;
+        }
+        for flight in sure.flights.iter_mut().filter(|it| !it.is_told) {
+            flight.port = flight.port.or_else(|| envoy.upstream_port(flight.stream, own));
+            let Some(port) = flight.port else { continue };
+            flight.is_told = true;
+            let stream = own_worker | flight.stream & ((1 << STREAM) - 1);
+            let event = Event { what: What::CameBy, time, stream, digest: 0, port, context: None };
+            match rings {
+                Some(rings) => rings.note(&event),
+                None => {
+                    event.apply(infer, 0.0, 0);
+                }
+            }
+        }
     }
 
     /// The request that a call is likely to belong to, if that `is_asked` for, and how likely.
@@ -181,7 +205,10 @@ impl Correlation {
 
     /// A call has been answered.
     pub(super) fn time_answer(&mut self, stream: u32, call: Timed, envoy: &dyn Sidecar) {
-        self.time_rest(What::Answered, stream, call, envoy);
+        if self.infer.is_some() {
+            let what = if envoy.is_refused() { What::Refused } else { What::Answered };
+            self.time_rest(what, stream, call, envoy);
+        }
     }
 
     /// The response of a request is over.

@@ -31,6 +31,12 @@ impl Sidecar for Envoy {
         bytes(&["source", "port"]).and_then(|value| number(&value)?.try_into().ok())
     }
 
+    fn is_refused(&self) -> bool {
+        // Zero where there was none.
+        let code = bytes(&["response", "code"]).and_then(|value| number(&value));
+        !matches!(code, Some(1..400))
+    }
+
     fn upstream_port(&self, stream: u32, own: u32) -> Option<u16> {
         let value = abi::property_of(stream, own, "upstream\0local_address")?;
         address::socket(&value).map(|address| address.port())

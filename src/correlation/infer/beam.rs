@@ -2,7 +2,7 @@
 
 use super::intensity::{Kind, width_at};
 use super::maths::{added, exp, ln, us};
-use super::ports::{CLASSES, Evidence, NOBODY, Ports};
+use super::ports::{CLASSES, Evidence, Homes, NO_HOME, NOBODY, Ports};
 use super::states::{NOWHERE, Past, States, Turn};
 use crate::correlation::keys::mixed;
 use crate::correlation::origin::Context;
@@ -97,6 +97,10 @@ struct Request {
     stream: u32,
     context: Context,
     route: u8,
+    /// The place of the connection it came by, how many times as likely that makes the call that is looked at,
+    /// and as it is believed.
+    home: u8,
+    times: [f32; 2],
     is_taken: bool,
     has_responded: bool,
     /// When it arrived or responded.
@@ -145,6 +149,7 @@ pub(super) struct Call<'c> {
     /// The logarithm of how often one belongs to nobody, a microsecond.
     pub(super) stray: f32,
     pub(super) ports: &'c Evidence,
+    pub(super) homes: &'c Homes,
     /// What it is known to belong to.
     pub(super) known: Option<&'c Context>,
 }
@@ -339,8 +344,11 @@ impl Request {
 
     /// How likely each track makes a call by this connection.
     fn look_at_ports(&mut self, ports: &Evidence) {
+        let [_, times] = self.times;
+        let by_home = if times == 1.0 { 0.0 } else { ln(times) };
         for place in bits(self.used) {
             let Some(track) = self.tracks.get_mut(usize::from(place)) else { continue };
+            track.rate += by_home;
             track.makes = [false, true].map(|is_others| {
                 let class = ports.class(track.port, is_others);
                 (class as u8, track.rate + ports.likely(class))
@@ -455,6 +463,7 @@ impl Beam {
         now: u64,
         stream: u32,
         route: u8,
+        home: u8,
         context: Context,
         states: &States,
     ) -> bool {
@@ -467,6 +476,8 @@ impl Beam {
             stream,
             context,
             route,
+            home,
+            times: [1.0; 2],
             is_taken: true,
             has_responded: false,
             time: now,
@@ -520,6 +531,7 @@ impl Beam {
             request.look(now, Kind::call(call.host), states);
             if call.known.is_none_or(|known| request.context == *known) {
                 possible |= bit(*slot);
+                request.times = call.homes.of(request.home);
                 request.look_at_ports(call.ports);
             }
         }
@@ -541,6 +553,7 @@ impl Beam {
         if !children.is_empty() {
             if let Some(learning) = learning {
                 learn_ports(call.ports, &by_class, total, learning);
+                self.learn_homes(call.ports.port, &shares, nobody, learning);
             }
             let lost = self.go_on(now, call, &mut children, total, states);
             self.kept *= 1.0 - lost;
@@ -564,6 +577,31 @@ impl Beam {
         }
         self.children = children;
         belief
+    }
+
+    /// Learns by which connections the requests have come that calls are of.
+    #[inline(never)]
+    fn learn_homes(&self, port: u16, shares: &[f32; REQUESTS], nobody: f32, learning: &mut Ports) {
+        let (mut by_full, mut otherwise) = (nobody, nobody);
+        let likely = || shares.iter().zip(&self.requests).filter(|(share, _)| **share > 0.0);
+        for (share, Request { times: [full, times], .. }) in likely() {
+            otherwise += share / times;
+            by_full += share / times * full;
+        }
+        let mut unclear = 0.0;
+        for (share, request) in likely().filter(|(_, it)| it.home != NO_HOME) {
+            let [full, times] = request.times;
+            let without = share / times / otherwise;
+            unclear += without * (1.0 - without);
+            learning.learn_home(port, request.home, share / times * full / by_full, without);
+        }
+        learning.came_home(ln(by_full / otherwise), unclear);
+    }
+
+    /// The connection that a request has come by is known.
+    pub(super) fn came_by(&mut self, stream: u32, home: u8) {
+        let known = self.requests.iter_mut().filter(|it| it.is_taken && it.stream == stream);
+        known.for_each(|it| it.home = home);
     }
 
     /// Every hypothesis with every request to which the call may belong, and with nobody, except those far
@@ -754,9 +792,16 @@ impl Beam {
         }
     }
 
-    /// A call has been answered.
+    /// A call has been answered, or refused.
     #[inline(never)]
-    pub(super) fn answered(&mut self, now: u64, stream: u32, host: u8, states: &mut States) {
+    pub(super) fn answered(
+        &mut self,
+        now: u64,
+        stream: u32,
+        host: u8,
+        is_refused: bool,
+        states: &mut States,
+    ) {
         for place in 0..self.live.len() {
             let Some(slot) = self.live.get(place).copied() else { break };
             let Some(request) = self.requests.get_mut(usize::from(slot)) else { continue };
@@ -771,7 +816,7 @@ impl Beam {
                     continue;
                 }
                 track.open &= !open;
-                track.past = track.past.answered(host);
+                track.past = track.past.answered(host, is_refused);
                 let lasting = track.lasting;
                 request.step(number, now, None, Turn::default(), states);
                 self.weigh(slot, number, lasting);

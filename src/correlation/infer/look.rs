@@ -5,7 +5,7 @@
 
 use super::beam::{Beam, CANDIDATES, Call, Shares};
 use super::maths::{exp, ln};
-use super::ports::Evidence;
+use super::ports::{Evidence, NO_HOME, Ports};
 use super::states::States;
 use crate::correlation::origin::Context;
 use std::collections::{BinaryHeap, VecDeque};
@@ -27,6 +27,7 @@ struct Request {
     stream: u32,
     context: Context,
     route: u8,
+    home: u8,
     arrived: u64,
     /// Zero as long as it has not.
     responded: u64,
@@ -52,6 +53,7 @@ struct Old {
     made: Made,
     /// Zero as long as it was not.
     answered: u64,
+    is_refused: bool,
     /// The stream of what it is taken to belong to, or zero.
     of: u32,
 }
@@ -82,7 +84,14 @@ impl Looks {
         if self.requests.len() >= REQUESTS {
             self.requests.pop_front();
         }
-        self.requests.push_back(Request { stream, context, route, arrived: now, responded: 0 });
+        let (home, responded) = (NO_HOME, 0);
+        self.requests.push_back(Request { stream, context, route, home, arrived: now, responded });
+    }
+
+    pub(super) fn came_by(&mut self, stream: u32, home: u8) {
+        if let Some(known) = self.requests.iter_mut().rev().find(|it| it.stream == stream) {
+            known.home = home;
+        }
     }
 
     pub(super) fn responded(&mut self, now: u64, stream: u32) {
@@ -99,12 +108,12 @@ impl Looks {
         if self.calls.len() >= CALLS {
             self.calls.pop_front();
         }
-        self.calls.push_back(Old { made, answered: 0, of });
+        self.calls.push_back(Old { made, answered: 0, is_refused: false, of });
     }
 
-    pub(super) fn answered(&mut self, now: u64, stream: u32) {
+    pub(super) fn answered(&mut self, now: u64, stream: u32, is_refused: bool) {
         if let Some(call) = self.calls.iter_mut().rev().find(|it| it.made.stream == stream) {
-            call.answered = now;
+            (call.answered, call.is_refused) = (now, is_refused);
         }
     }
 
@@ -114,7 +123,7 @@ impl Looks {
         &mut self,
         now: u64,
         stream: u32,
-        has_owners: bool,
+        ports: &Ports,
         stray: &dyn Fn(u8) -> f32,
         states: &mut States,
     ) -> Option<(Context, f32)> {
@@ -128,7 +137,7 @@ impl Looks {
         let requests: Vec<Request> = requests.take(CANDIDATES).collect();
         let calls = self.calls_of(&requests)?;
         let target = calls.iter().position(|(_, call)| call.made.stream == stream)?;
-        let said = self.go_through(now, &requests, &calls, has_owners, stray, states);
+        let said = self.go_through(now, &requests, &calls, ports, stray, states);
         let mut found = None;
         for (place, (call, _)) in calls.iter().enumerate() {
             let said = said.get(place)?;
@@ -174,7 +183,7 @@ impl Looks {
         now: u64,
         requests: &[Request],
         calls: &[(usize, Old)],
-        has_owners: bool,
+        ports: &Ports,
         stray: &dyn Fn(u8) -> f32,
         states: &mut States,
     ) -> Vec<Shares> {
@@ -202,17 +211,19 @@ impl Looks {
             let (request, call) = (requests.get(place), calls.get(place));
             match ((!event >> 8) & 0xff, request, call) {
                 (0, _, Some((_, call))) => {
-                    beam.answered(time, call.made.stream, call.made.host, states);
+                    let Old { made: Made { stream, host, .. }, is_refused, .. } = *call;
+                    beam.answered(time, stream, host, is_refused, states);
                 }
-                (1, Some(it), _) => beam.responded(time, it.stream, has_owners, states),
+                (1, Some(it), _) => beam.responded(time, it.stream, ports.have_owners(), states),
                 (2, _, Some((_, Old { made, .. }))) => {
                     let stray = stray(made.host);
-                    let Made { stream, host, ref ports, .. } = *made;
-                    let call = Call { stream, host, stray, ports, known: None };
+                    let Made { stream, host, ports: ref by, .. } = *made;
+                    let homes = ports.homes(by.port);
+                    let call = Call { stream, host, stray, ports: by, homes: &homes, known: None };
                     beam.call(time, &call, None, states);
                 }
                 (3, Some(it), _) => {
-                    beam.arrived(time, it.stream, it.route, it.context, states);
+                    beam.arrived(time, it.stream, it.route, it.home, it.context, states);
                 }
                 _ => {}
             }

@@ -17,7 +17,7 @@ use super::origin::Context;
 use beam::{Beam, Call};
 use look::{Looks, Made};
 use maths::{ln, us};
-use ports::Ports;
+use ports::{NO_HOME, Ports};
 use states::{MOST_HOSTS, States};
 
 /// The most requests in flight; with more nothing is said.
@@ -154,7 +154,19 @@ impl Infer {
             self.missing = now.saturating_add(EVICTED as u64);
         }
         self.looks.arrived(now, stream, route as u8, context);
-        self.beam.arrived(now, stream, route as u8, context, &self.states)
+        self.beam.arrived(now, stream, route as u8, NO_HOME, context, &self.states)
+    }
+
+    /// Whether it is worth asking by which connections those that are in flight have come.
+    pub fn wants_homes(&self) -> bool {
+        self.in_flight() <= IN_FLIGHT && self.ports.wants_homes(self.calls)
+    }
+
+    /// The connection towards the application is known that a request has come by.
+    pub fn came_by(&mut self, now: u64, stream: u32, port: u16) {
+        let home = self.ports.home(port, now);
+        self.looks.came_by(stream, home);
+        self.beam.came_by(stream, home);
     }
 
     #[inline(never)]
@@ -191,12 +203,13 @@ impl Infer {
     ) -> Option<(Context, f32)> {
         self.watch(now, max_age);
         let place = self.host(host)?;
+        let homes = self.ports.homes(port);
         let ports = self.ports.call(port, now, self.beam.in_flight());
         let Self { hosts, watched, beam, states, .. } = self;
         let host = hosts.get_mut(place)?;
         let unseen = in_flight.saturating_sub(beam.in_flight()) as f32;
         let stray = host.stray(*watched, unseen);
-        let call = Call { stream, host: place as u8, stray, ports: &ports, known };
+        let call = Call { stream, host: place as u8, stray, ports: &ports, homes: &homes, known };
         let belief = beam.call(now, &call, Some(&mut self.ports), states)?;
         // Those of requests that are not known are no measure of nobody's.
         if unseen == 0.0 {
@@ -225,12 +238,12 @@ impl Infer {
         Some((context, confidence(share * (1.0 - self.doubt), surprise)))
     }
 
-    /// A call to a host has been answered.
-    pub fn answered(&mut self, now: u64, stream: u32, host: u64, port: u16) {
+    /// A call to a host has been answered, or refused.
+    pub fn answered(&mut self, now: u64, stream: u32, host: u64, port: u16, is_refused: bool) {
         if let Some(place) = self.hosts.iter().position(|it| it.digest == host) {
             self.ports.answered(port, now);
-            self.looks.answered(now, stream);
-            self.beam.answered(now, stream, place as u8, &mut self.states);
+            self.looks.answered(now, stream, is_refused);
+            self.beam.answered(now, stream, place as u8, is_refused, &mut self.states);
         }
     }
 
@@ -258,7 +271,7 @@ impl Infer {
         let Self { looks, hosts, watched, states, ports, .. } = self;
         let stray =
             |host: u8| hosts.get(usize::from(host)).map_or(0.0, |it| it.stray(*watched, 0.0));
-        looks.look(now, stream, ports.have_owners(), &stray, states)
+        looks.look(now, stream, ports, &stray, states)
     }
 
     /// How many requests are known that have not responded.

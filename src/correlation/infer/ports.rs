@@ -19,11 +19,56 @@ const NEW: usize = 3;
 const LATER: usize = 4;
 pub(super) const NOBODY: usize = 8;
 
+/// The most connections towards the application that are remembered, and the place of none of them.
+const MOST_HOMES: usize = 32;
+pub(super) const NO_HOME: u8 = u8::MAX;
+/// How many calls count for it that connections towards the application say nothing.
+const DISTANCE: f32 = 2.0;
+/// By how much calls have to be foretold better, as a logarithm, for each that could be anybody's.
+const PRICE: f32 = 0.5;
+/// After so many calls those of a home count half, at first; the next time after twice as many, and at last after so
+/// many.
+const FEW_AT_HOME: f32 = 10.0;
+const MOST_AT_HOME: f32 = 200.0;
+/// After so many calls it is judged whether asking is worth it; then, where it is not, for one of so many.
+const TRIAL: f32 = 100.0;
+const HARDLY: f32 = -4.0;
+const INTERVAL: f32 = 16.0;
+
 #[derive(Clone, Copy, Debug)]
 struct Port {
     port: u16,
     time: u64,
     is_busy: bool,
+    /// How many of its calls were of requests that had come by each connection towards the application.
+    homes: [f32; MOST_HOMES],
+    calls: f32,
+}
+
+/// A connection towards the application, and when it was last used.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    port: u16,
+    time: u64,
+    /// Of how many calls it was, and how many there are before they count half.
+    calls: f32,
+    most: f32,
+}
+
+/// How many times as likely it makes a call that a request has come by a connection, by the places of these, and
+/// the part of that which is believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Homes {
+    times: [f32; MOST_HOMES],
+    part: f32,
+}
+
+impl Homes {
+    /// In full, and as it is believed.
+    pub(super) fn of(&self, home: u8) -> [f32; 2] {
+        let times = self.times.get(usize::from(home)).copied().unwrap_or(1.0);
+        [times, 1.0 + (times - 1.0) * self.part]
+    }
 }
 
 /// What is known of connections.
@@ -36,6 +81,11 @@ pub(super) struct Ports {
     order: [f32; 4],
     /// How much better calls are foretold by whose connection it is than by the order of use, as a logarithm.
     affinity: f32,
+    /// Connections towards the application, when each was last used, and how much better calls are foretold by
+    /// them, as a logarithm.
+    homes: Vec<Home>,
+    home_calls: f32,
+    homing: f32,
 }
 
 /// What a call's connection says of whose it is.
@@ -83,6 +133,9 @@ impl Ports {
         counts: [0.0, 1.0, 2.0, 1.0, 1.5, 1.0, 1.5, 1.0],
         order: [1.0; 4],
         affinity: -1.0,
+        homes: Vec::new(),
+        home_calls: 0.0,
+        homing: -5.0,
     };
 
     /// A call is made by a port while so many requests are in flight.
@@ -130,9 +183,10 @@ impl Ports {
 
     /// A call by this port begins; whether it is a new one.
     fn uses(&mut self, port: u16, time: u64) -> bool {
-        let it = Port { port, time, is_busy: true };
+        let (homes, calls) = ([0.0; MOST_HOMES], 0.0);
+        let it = Port { port, time, is_busy: true, homes, calls };
         if let Some(known) = self.known.iter_mut().find(|known| known.port == port) {
-            *known = it;
+            (known.time, known.is_busy) = (time, true);
             return false;
         }
         if self.known.len() < MOST_PORTS {
@@ -141,6 +195,73 @@ impl Ports {
             *oldest = it;
         }
         true
+    }
+
+    /// The place of a connection towards the application, by which a request has come.
+    pub(super) fn home(&mut self, port: u16, time: u64) -> u8 {
+        if let Some(place) = self.homes.iter().position(|it| it.port == port) {
+            self.homes.iter_mut().skip(place).take(1).for_each(|it| it.time = time);
+            return place as u8;
+        }
+        let new = Home { port, time, calls: 0.0, most: FEW_AT_HOME };
+        if self.homes.len() < MOST_HOMES {
+            self.homes.push(new);
+            return (self.homes.len() - 1) as u8;
+        }
+        let oldest = self.homes.iter_mut().enumerate().min_by_key(|(_, it)| it.time);
+        let Some((place, oldest)) = oldest else { return NO_HOME };
+        *oldest = new;
+        for calls in self.known.iter_mut().filter_map(|it| it.homes.get_mut(place)) {
+            *calls = 0.0;
+        }
+        place as u8
+    }
+
+    /// What the connection of a call says of those that requests have come by.
+    pub(super) fn homes(&self, port: u16) -> Homes {
+        let mut times = [1.0; MOST_HOMES];
+        if let Some(known) = self.known.iter().find(|it| it.port == port) {
+            let usual = (known.calls + 0.1) / (self.home_calls + 1.0);
+            for ((times, calls), home) in times.iter_mut().zip(&known.homes).zip(&self.homes) {
+                *times = (calls / usual + DISTANCE) / (home.calls + DISTANCE);
+            }
+        }
+        Homes { times, part: 1.0 / (1.0 + exp(-self.homing)) }
+    }
+
+    /// Whether it is worth asking by which connection a request has come, for a call of this number.
+    pub(super) fn wants_homes(&self, number: f32) -> bool {
+        self.home_calls < TRIAL || self.homing > HARDLY || number % INTERVAL < 1.0
+    }
+
+    /// A call was foretold so much better, as a logarithm, by connections towards the application, as far as it was
+    /// unclear whose it was.
+    pub(super) fn came_home(&mut self, better: f32, unclear: f32) {
+        self.homing = (self.homing * 0.995 + better - PRICE * unclear).clamp(-7.0, 7.0);
+    }
+
+    /// A call by a connection is so likely of a request that had come by another, and was without that.
+    pub(super) fn learn_home(&mut self, port: u16, home: u8, likely: f32, otherwise: f32) {
+        let Some(it) = self.known.iter_mut().find(|it| it.port == port) else { return };
+        let place = usize::from(home);
+        let (Some(calls), Some(home)) = (it.homes.get_mut(place), self.homes.get_mut(place)) else {
+            return;
+        };
+        // What is likely anyhow says nothing.
+        let more = likely * (1.0 - otherwise);
+        for sum in [calls, &mut it.calls, &mut home.calls, &mut self.home_calls] {
+            *sum += more;
+        }
+        if home.calls > home.most {
+            (home.calls, home.most) = (home.calls * 0.5, (home.most * 2.0).min(MOST_AT_HOME));
+            for calls in self.known.iter_mut().filter_map(|it| it.homes.get_mut(place)) {
+                *calls *= 0.5;
+            }
+        }
+        if self.home_calls > MOST_OWNERS {
+            self.home_calls *= 0.5;
+            self.known.iter_mut().for_each(|it| it.calls *= 0.5);
+        }
     }
 
     /// How likely a call was by whose connection it is, on the whole and as it was taken.

@@ -25,7 +25,8 @@ pub(super) const NOWHERE: u16 = u16::MAX;
 /// What a request did last, of which the texts that keys are made of begin with these.
 const CALLED: u16 = 0x100;
 const ANSWERED: u16 = 0x200;
-const RESPONDED: u16 = 0x300;
+const REFUSED: u16 = 0x300;
+const RESPONDED: u16 = 0x400;
 
 /// What a request has done so far, without times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +48,8 @@ impl Past {
         self
     }
 
-    pub(super) fn answered(mut self, host: u8) -> Self {
-        self.last = ANSWERED | u16::from(host);
+    pub(super) fn answered(mut self, host: u8, is_refused: bool) -> Self {
+        self.last = if is_refused { REFUSED } else { ANSWERED } | u16::from(host);
         self.open = changed(self.open, host, false);
         self
     }

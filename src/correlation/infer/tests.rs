@@ -31,6 +31,11 @@ enum What {
         port: u16,
     },
     IsAnswered,
+    IsRefused,
+    /// Its connection is known.
+    CameBy {
+        port: u16,
+    },
     Ends,
     /// A second later.
     IsLookedAt {
@@ -93,11 +98,13 @@ impl Load {
                     in_flight -= 1;
                     infer.responded(time, stream);
                 }
-                What::IsAnswered => {
+                What::IsAnswered | What::IsRefused => {
                     if let Some((host, port)) = watched.remove(&stream) {
-                        infer.answered(time, stream, host, port);
+                        let is_refused = what == What::IsRefused;
+                        infer.answered(time, stream, host, port, is_refused);
                     }
                 }
+                What::CameBy { port } => infer.came_by(time, stream, port),
                 What::IsLookedAt { cause } => {
                     if !unlinked.contains(&stream) {
                         continue;
@@ -166,6 +173,79 @@ fn a_service_that_takes_the_same_time_for_each_request_gets_parents_with_several
     let outcome = chain(1, 4_000, 5_000.0, 8_000, 400).run(10_000_000);
     assert!(outcome.right * 10 > outcome.calls * 6, "{outcome:?}");
     assert!(outcome.wrong * 200 < outcome.calls, "{outcome:?}");
+}
+
+/// The first that is free at a moment, which is taken until another.
+fn take(free_at: &mut [u64], from: u64, until: u64) -> u16 {
+    let place = free_at.iter().position(|free| *free < from).unwrap_or(0);
+    free_at[place] = until;
+    place as u16
+}
+
+/// Requests of a service of so many processes that thinks for now little and now much; who calls it and each of its
+/// processes take a connection that is free.
+fn processes(requests: u32, processes: u16) -> Load {
+    let mut random = Random::new(6);
+    let mut load = Load::default();
+    let mut now = 1_000_000;
+    let mut free_at = [[0; 32]; 16];
+    let mut homes = [0; 32];
+    for number in 0..requests {
+        now += 1 + random.pause(6_000.0);
+        let begun = now + 2_000 + random.below(15_000);
+        let answered = begun + 5_000 + random.below(3_000);
+        let (request, call) = (number * 2 + 1, number * 2 + 2);
+        let home = take(&mut homes, now, answered + 300);
+        load.add(now, request, What::Arrives { route: 1 });
+        load.add(now + 1, request, What::CameBy { port: 100 + home });
+        let process = home % processes;
+        let port = take(&mut free_at[usize::from(process)], begun, answered);
+        let port = 200 + process * 32 + port;
+        load.add(begun, call, What::Calls { cause: request, host: 1, port });
+        load.add(answered, call, What::IsAnswered);
+        load.add(answered + 300, request, What::Ends);
+    }
+    load
+}
+
+#[test]
+fn connections_tell_as_much_as_they_have_been_seen_to() {
+    let outcomes = [16, 2, 1].map(|count| processes(4_000, count).run(10_000_000));
+    let [each, _, all] = &outcomes;
+    assert!(each.right * 4 > each.calls * 3, "{outcomes:?}");
+    assert!(each.right > all.right * 4, "{outcomes:?}");
+    for outcome in &outcomes {
+        assert!(outcome.wrong * 200 <= outcome.calls, "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_was_refused_is_called_again() {
+    let load = |is_told| {
+        let mut random = Random::new(3);
+        let mut load = Load::default();
+        let mut now = 1_000_000;
+        for number in 0..3_000_u32 {
+            now += 1 + random.pause(8_000.0);
+            let [request, first, second] = [1, 2, 3].map(|it| number * 3 + it);
+            let call = What::Calls { cause: request, host: 1, port: 0 };
+            load.add(now, request, What::Arrives { route: 1 });
+            let (mut time, is_refused) = (now + 3_000 + random.below(1_000), number % 2 == 0);
+            load.add(time, first, call);
+            time += 4_000 + random.below(8_000);
+            let refused = if is_told { What::IsRefused } else { What::IsAnswered };
+            load.add(time, first, if is_refused { refused } else { What::IsAnswered });
+            if is_refused {
+                load.add(time + 4_000, second, call);
+                load.add(time + 9_000, second, What::IsAnswered);
+            }
+            load.add(time + 12_000, request, What::Ends);
+        }
+        load.run(8_000_000)
+    };
+    let (told, untold) = (load(true), load(false));
+    assert!(told.right > untold.right, "{told:?} {untold:?}");
+    assert!(told.wrong * 200 < told.calls, "{told:?}");
 }
 
 /// Requests of a service with one worker, which takes one after the other.
@@ -367,7 +447,7 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
                 3 if !watched.is_empty() => {
                     let place = random.below(watched.len() as u64) as usize;
                     let (stream, host, port) = watched.swap_remove(place);
-                    infer.answered(now, stream, host, port);
+                    infer.answered(now, stream, host, port, false);
                 }
                 _ if random.below(4) == 0 => {
                     // One that was made some time ago, or none.

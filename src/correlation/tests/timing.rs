@@ -256,7 +256,7 @@ fn a_worker_that_has_missed_something_infers_nothing_until_that_has_ended() {
     let mut pod = Pod::of(2, &inferring());
     let found = pod.learn(CROSSED);
     assert!(found.right > 150, "{found:?}");
-    for (number, expected) in [(EVENTS as u64 / 4 - 1, 0), (EVENTS as u64 / 4, 1)] {
+    for (number, expected) in [(EVENTS as u64 / 5, 0), (EVENTS as u64 / 5 + 1, 1)] {
         pod.goes_on(1_000 - pod.now % 1_000);
         pod.stopped = Some(1);
         pod.arrives(1_000, 0);

@@ -3,7 +3,7 @@
 One line for each request and call, in the order of their beginnings:
 
     in  BEGIN END SERIAL -     PATH PORT
-    out BEGIN END SERIAL CAUSE HOST PORT
+    out BEGIN END SERIAL CAUSE HOST PORT STATUS
 
 Times are microseconds since the first; PORT is the sidecar's towards the application or the application's own;
 a call's cause is the serial of its request, or `-` for one that belongs to none.
@@ -25,7 +25,7 @@ def record(outcome: Outcome, path: Path) -> None:
         for serial, span in outcome.requests.items()
     ]
     rows += [
-        (*_times(call.span), "out", call.serial, call.cause or "-", call.span["name"].split(".")[0], call.port)
+        (*_times(call.span), "out", call.serial, call.cause or "-", call.span["name"].split(".")[0], call.port, call.span["tags"].get("http.status_code", "0"))
         for call in outcome.calls
     ]
     rows.sort()
