@@ -2,7 +2,7 @@
 
 use super::intensity::{Kind, width_at};
 use super::maths::{added, exp, ln, us};
-use super::ports::{CLASSES, Evidence, Homes, NO_HOME, NOBODY, Ports};
+use super::ports::{CLASSES, Evidence, HOMES, Homes, NOBODY, Ports};
 use super::states::{NOWHERE, Past, States, Turn};
 use crate::correlation::keys::mixed;
 use crate::correlation::origin::Context;
@@ -97,10 +97,8 @@ struct Request {
     stream: u32,
     context: Context,
     route: u8,
-    /// The place of the connection it came by, how many times as likely that makes the call that is looked at,
-    /// and as it is believed.
+    /// The place of the connection it came by.
     home: u8,
-    times: [f32; 2],
     is_taken: bool,
     has_responded: bool,
     /// When it arrived or responded.
@@ -343,9 +341,8 @@ impl Request {
     }
 
     /// How likely each track makes a call by this connection.
-    fn look_at_ports(&mut self, ports: &Evidence) {
-        let [_, times] = self.times;
-        let by_home = if times == 1.0 { 0.0 } else { ln(times) };
+    fn look_at_ports(&mut self, ports: &Evidence, homes: &Homes) {
+        let by_home = homes.likely(self.home);
         for place in bits(self.used) {
             let Some(track) = self.tracks.get_mut(usize::from(place)) else { continue };
             track.rate += by_home;
@@ -477,7 +474,6 @@ impl Beam {
             context,
             route,
             home,
-            times: [1.0; 2],
             is_taken: true,
             has_responded: false,
             time: now,
@@ -531,8 +527,7 @@ impl Beam {
             request.look(now, Kind::call(call.host), states);
             if call.known.is_none_or(|known| request.context == *known) {
                 possible |= bit(*slot);
-                request.times = call.homes.of(request.home);
-                request.look_at_ports(call.ports);
+                request.look_at_ports(call.ports, call.homes);
             }
         }
         let mut children = core::mem::take(&mut self.children);
@@ -553,7 +548,12 @@ impl Beam {
         if !children.is_empty() {
             if let Some(learning) = learning {
                 learn_ports(call.ports, &by_class, total, learning);
-                self.learn_homes(call.ports.port, &shares, nobody, learning);
+                let mut by_home = [nobody; HOMES];
+                by_home.iter_mut().skip(1).for_each(|it| *it = 0.0);
+                for (share, request) in shares.iter().zip(&self.requests) {
+                    *by_home.get_mut(usize::from(request.home)).unwrap_or(&mut rest) += share;
+                }
+                learning.learn_homes(call.ports.port, call.homes, &by_home);
             }
             let lost = self.go_on(now, call, &mut children, total, states);
             self.kept *= 1.0 - lost;
@@ -577,25 +577,6 @@ impl Beam {
         }
         self.children = children;
         belief
-    }
-
-    /// Learns by which connections the requests have come that calls are of.
-    #[inline(never)]
-    fn learn_homes(&self, port: u16, shares: &[f32; REQUESTS], nobody: f32, learning: &mut Ports) {
-        let (mut by_full, mut otherwise) = (nobody, nobody);
-        let likely = || shares.iter().zip(&self.requests).filter(|(share, _)| **share > 0.0);
-        for (share, Request { times: [full, times], .. }) in likely() {
-            otherwise += share / times;
-            by_full += share / times * full;
-        }
-        let mut unclear = 0.0;
-        for (share, request) in likely().filter(|(_, it)| it.home != NO_HOME) {
-            let [full, times] = request.times;
-            let without = share / times / otherwise;
-            unclear += without * (1.0 - without);
-            learning.learn_home(port, request.home, share / times * full / by_full, without);
-        }
-        learning.came_home(ln(by_full / otherwise), unclear);
     }
 
     /// The connection that a request has come by is known.

@@ -216,9 +216,9 @@ impl Looks {
                 }
                 (1, Some(it), _) => beam.responded(time, it.stream, ports.have_owners(), states),
                 (2, _, Some((_, Old { made, .. }))) => {
-                    let stray = stray(made.host);
                     let Made { stream, host, ports: ref by, .. } = *made;
                     let homes = ports.homes(by.port);
+                    let stray = stray(host) + homes.likely(0);
                     let call = Call { stream, host, stray, ports: by, homes: &homes, known: None };
                     beam.call(time, &call, None, states);
                 }

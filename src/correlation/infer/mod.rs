@@ -208,7 +208,7 @@ impl Infer {
         let Self { hosts, watched, beam, states, .. } = self;
         let host = hosts.get_mut(place)?;
         let unseen = in_flight.saturating_sub(beam.in_flight()) as f32;
-        let stray = host.stray(*watched, unseen);
+        let stray = host.stray(*watched, unseen) + homes.likely(0);
         let call = Call { stream, host: place as u8, stray, ports: &ports, homes: &homes, known };
         let belief = beam.call(now, &call, Some(&mut self.ports), states)?;
         // Those of requests that are not known are no measure of nobody's.

@@ -19,9 +19,10 @@ const NEW: usize = 3;
 const LATER: usize = 4;
 pub(super) const NOBODY: usize = 8;
 
-/// The most connections towards the application that are remembered, and the place of none of them.
-const MOST_HOMES: usize = 32;
-pub(super) const NO_HOME: u8 = u8::MAX;
+/// Connections towards the application that are remembered, by their places: first what stands for nobody's, and
+/// last what stands for all that are not known.
+pub(super) const NO_HOME: u8 = 32;
+pub(super) const HOMES: usize = NO_HOME as usize + 1;
 /// How many calls count for it that connections towards the application say nothing.
 const DISTANCE: f32 = 2.0;
 /// By how much calls have to be foretold better, as a logarithm, for each that could be anybody's.
@@ -41,7 +42,7 @@ struct Port {
     time: u64,
     is_busy: bool,
     /// How many of its calls were of requests that had come by each connection towards the application.
-    homes: [f32; MOST_HOMES],
+    homes: [f32; HOMES],
     calls: f32,
 }
 
@@ -55,19 +56,24 @@ struct Home {
     most: f32,
 }
 
+const HOME: Home = Home { port: 0, time: 0, calls: 0.0, most: FEW_AT_HOME };
+
 /// How many times as likely it makes a call that a request has come by a connection, by the places of these, and
 /// the part of that which is believed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Homes {
-    times: [f32; MOST_HOMES],
+    times: [f32; HOMES],
     part: f32,
 }
 
 impl Homes {
-    /// In full, and as it is believed.
-    pub(super) fn of(&self, home: u8) -> [f32; 2] {
-        let times = self.times.get(usize::from(home)).copied().unwrap_or(1.0);
-        [times, 1.0 + (times - 1.0) * self.part]
+    fn believed(&self, times: f32) -> f32 {
+        1.0 + (times - 1.0) * self.part
+    }
+
+    /// The logarithm of how many times as likely it is, as far as that is believed.
+    pub(super) fn likely(&self, home: u8) -> f32 {
+        ln(self.believed(self.times.get(usize::from(home)).copied().unwrap_or(1.0)))
     }
 }
 
@@ -83,7 +89,7 @@ pub(super) struct Ports {
     affinity: f32,
     /// Connections towards the application, when each was last used, and how much better calls are foretold by
     /// them, as a logarithm.
-    homes: Vec<Home>,
+    homes: [Home; HOMES],
     home_calls: f32,
     homing: f32,
 }
@@ -133,7 +139,7 @@ impl Ports {
         counts: [0.0, 1.0, 2.0, 1.0, 1.5, 1.0, 1.5, 1.0],
         order: [1.0; 4],
         affinity: -1.0,
-        homes: Vec::new(),
+        homes: [HOME; HOMES],
         home_calls: 0.0,
         homing: -5.0,
     };
@@ -183,7 +189,7 @@ impl Ports {
 
     /// A call by this port begins; whether it is a new one.
     fn uses(&mut self, port: u16, time: u64) -> bool {
-        let (homes, calls) = ([0.0; MOST_HOMES], 0.0);
+        let (homes, calls) = ([0.0; HOMES], 0.0);
         let it = Port { port, time, is_busy: true, homes, calls };
         if let Some(known) = self.known.iter_mut().find(|known| known.port == port) {
             (known.time, known.is_busy) = (time, true);
@@ -199,18 +205,14 @@ impl Ports {
 
     /// The place of a connection towards the application, by which a request has come.
     pub(super) fn home(&mut self, port: u16, time: u64) -> u8 {
-        if let Some(place) = self.homes.iter().position(|it| it.port == port) {
-            self.homes.iter_mut().skip(place).take(1).for_each(|it| it.time = time);
+        let places = self.homes.iter_mut().enumerate().take(NO_HOME.into()).skip(1);
+        let place = places.max_by_key(|(_, it)| (it.port == port, u64::MAX - it.time));
+        let Some((place, home)) = place else { return NO_HOME };
+        if home.port == port {
+            home.time = time;
             return place as u8;
         }
-        let new = Home { port, time, calls: 0.0, most: FEW_AT_HOME };
-        if self.homes.len() < MOST_HOMES {
-            self.homes.push(new);
-            return (self.homes.len() - 1) as u8;
-        }
-        let oldest = self.homes.iter_mut().enumerate().min_by_key(|(_, it)| it.time);
-        let Some((place, oldest)) = oldest else { return NO_HOME };
-        *oldest = new;
+        *home = Home { port, time, ..HOME };
         for calls in self.known.iter_mut().filter_map(|it| it.homes.get_mut(place)) {
             *calls = 0.0;
         }
@@ -219,7 +221,7 @@ impl Ports {
 
     /// What the connection of a call says of those that requests have come by.
     pub(super) fn homes(&self, port: u16) -> Homes {
-        let mut times = [1.0; MOST_HOMES];
+        let mut times = [1.0; HOMES];
         if let Some(known) = self.known.iter().find(|it| it.port == port) {
             let usual = (known.calls + 0.1) / (self.home_calls + 1.0);
             for ((times, calls), home) in times.iter_mut().zip(&known.homes).zip(&self.homes) {
@@ -234,25 +236,36 @@ impl Ports {
         self.home_calls < TRIAL || self.homing > HARDLY || number % INTERVAL < 1.0
     }
 
-    /// A call was foretold so much better, as a logarithm, by connections towards the application, as far as it was
-    /// unclear whose it was.
-    pub(super) fn came_home(&mut self, better: f32, unclear: f32) {
-        self.homing = (self.homing * 0.995 + better - PRICE * unclear).clamp(-7.0, 7.0);
-    }
-
-    /// A call by a connection is so likely of a request that had come by another, and was without that.
-    pub(super) fn learn_home(&mut self, port: u16, home: u8, likely: f32, otherwise: f32) {
+    /// A call by a connection is so likely of requests that had come by each of others.
+    #[inline(never)]
+    pub(super) fn learn_homes(&mut self, port: u16, homes: &Homes, shares: &[f32; HOMES]) {
         let Some(it) = self.known.iter_mut().find(|it| it.port == port) else { return };
-        let place = usize::from(home);
-        let (Some(calls), Some(home)) = (it.homes.get_mut(place), self.homes.get_mut(place)) else {
-            return;
-        };
-        // What is likely anyhow says nothing.
-        let more = likely * (1.0 - otherwise);
-        for sum in [calls, &mut it.calls, &mut home.calls, &mut self.home_calls] {
-            *sum += more;
+        let mut each = [[0.0; 2]; HOMES];
+        let [mut otherwise, mut by_full] = [0.0; 2];
+        for ((each, share), full) in each.iter_mut().zip(shares).zip(homes.times) {
+            let without = share / homes.believed(full);
+            *each = [without, without * full];
+            otherwise += without;
+            by_full += without * full;
         }
-        if home.calls > home.most {
+        let [mut unclear, mut sum] = [0.0; 2];
+        let each = each.iter().zip(&mut it.homes).zip(&mut self.homes).take(NO_HOME.into());
+        for (([without, full], calls), home) in each {
+            let without = without / otherwise;
+            unclear += without * (1.0 - without);
+            // What is likely anyhow says nothing.
+            let more = (1.0 - without) * full / by_full;
+            *calls += more;
+            home.calls += more;
+            sum += more;
+        }
+        it.calls += sum;
+        self.home_calls += sum;
+        // How much better it was foretold, as far as it was unclear whose it is.
+        let better = ln(by_full / otherwise) - PRICE * unclear;
+        self.homing = (self.homing * 0.995 + better).clamp(-7.0, 7.0);
+        for (place, home) in self.homes.iter_mut().enumerate().filter(|(_, it)| it.calls > it.most)
+        {
             (home.calls, home.most) = (home.calls * 0.5, (home.most * 2.0).min(MOST_AT_HOME));
             for calls in self.known.iter_mut().filter_map(|it| it.homes.get_mut(place)) {
                 *calls *= 0.5;
