@@ -1,7 +1,7 @@
 //! When requests come and calls are made, which tells the one from the other where nothing else does.
 
 use super::authority;
-use super::infer::{IN_FLIGHT, Infer};
+use super::infer::{HOST, IN_FLIGHT, Infer};
 use super::keys::{digest, route};
 use super::origin::{Context, Origin};
 use super::rings::{Event, MOST_TELLING, Rings, What};
@@ -126,7 +126,7 @@ impl Correlation {
             what: What::Called,
             time,
             stream: self.number(stream),
-            digest: digest(0, authority(headers)),
+            digest: digest(0, authority(headers)) & HOST | route(headers) & !HOST,
             port: port.of(envoy).unwrap_or(0),
             context: known.as_ref().filter(|it| it.is_parent).map(|it| it.context),
         };

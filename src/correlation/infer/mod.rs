@@ -24,6 +24,10 @@ use states::{MOST_HOSTS, States};
 pub(super) const IN_FLIGHT: usize = 24;
 /// The most routes that are told apart.
 const ROUTES: usize = 32;
+/// What of a digest tells hosts apart; the rest tells apart what is called of one.
+pub(super) const HOST: u64 = 0xffff_ffff << 32;
+/// How much is told apart of what is called of a host; more is taken for one thing. So it is where there are many hosts.
+const OPERATIONS: usize = 3;
 /// The share of calls that are at least taken to belong to nobody who is known.
 const UNEXPLAINED: f32 = 0.003;
 /// For how many microseconds nothing is sure after a request had to be let go of early.
@@ -169,11 +173,21 @@ impl Infer {
         self.beam.came_by(stream, home);
     }
 
+    /// The place of what is called, or of all that is called of its host.
+    fn place(&self, digest: u64) -> Option<usize> {
+        let place = |digest| self.hosts.iter().position(|it| it.digest == digest);
+        place(digest).or_else(|| place(digest & HOST))
+    }
+
     #[inline(never)]
-    fn host(&mut self, digest: u64) -> Option<usize> {
-        let place = self.hosts.iter().position(|it| it.digest == digest);
+    fn host(&mut self, mut digest: u64) -> Option<usize> {
+        let place = self.place(digest);
         if place.is_some() {
             return place;
+        }
+        let same = self.hosts.iter().filter(|it| (it.digest ^ digest) & HOST == 0);
+        if same.count() >= OPERATIONS || self.hosts.len() >= MOST_HOSTS / 2 {
+            digest &= HOST;
         }
         if self.hosts.len() == MOST_HOSTS {
             self.full += 1;
@@ -240,7 +254,7 @@ impl Infer {
 
     /// A call to a host has been answered, or refused.
     pub fn answered(&mut self, now: u64, stream: u32, host: u64, port: u16, is_refused: bool) {
-        if let Some(place) = self.hosts.iter().position(|it| it.digest == host) {
+        if let Some(place) = self.place(host) {
             self.ports.answered(port, now);
             self.looks.answered(now, stream, is_refused);
             self.beam.answered(now, stream, place as u8, is_refused, &mut self.states);

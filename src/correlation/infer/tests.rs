@@ -220,6 +220,52 @@ fn connections_tell_as_much_as_they_have_been_seen_to() {
 }
 
 #[test]
+fn what_is_called_of_a_host_is_told_apart() {
+    let load = |first, second| {
+        let mut random = Random::new(5);
+        let mut load = Load::default();
+        let mut now = 1_000_000;
+        for number in 0..3_000_u32 {
+            now += 1 + random.pause(12_000.0);
+            let request = number * 3 + 1;
+            let mut time = now;
+            load.add(now, request, What::Arrives { route: 1 });
+            for (call, host) in [(request + 1, first), (request + 2, second)] {
+                time += 5_000 + random.below(3_000);
+                load.add(time, call, What::Calls { cause: request, host, port: 0 });
+                time += 3_000 + random.below(3_000);
+                load.add(time, call, What::IsAnswered);
+            }
+            load.add(time + 300, request, What::Ends);
+        }
+        load.run(10_000_000)
+    };
+    let host = 7 << 32;
+    let (told, untold) = (load(host | 1, host | 2), load(host | 1, host | 1));
+    assert!(told.right * 10 > untold.right * 12, "{told:?} {untold:?}");
+    assert!(told.wrong * 200 < told.calls, "{told:?}");
+}
+
+#[test]
+fn what_many_are_called_of_a_host_is_one() {
+    let mut infer = Infer::new();
+    let host = |host: u64, operation: u64| host << 32 | operation;
+    for (name, digest, expected) in [
+        ("the first", host(1, 1), 0),
+        ("another of its host", host(1, 2), 1),
+        ("another host's", host(2, 1), 2),
+        ("a third of its host", host(1, 3), 3),
+        ("the first again", host(1, 1), 0),
+        ("a fourth of its host is any", host(1, 4), 4),
+        ("so is a fifth", host(1, 5), 4),
+        ("and those that are known stay", host(1, 3), 3),
+    ] {
+        assert_eq!(infer.host(digest), Some(expected), "{name}");
+        assert_eq!(infer.place(digest), Some(expected), "{name}");
+    }
+}
+
+#[test]
 fn what_was_refused_is_called_again() {
     let load = |is_told| {
         let mut random = Random::new(3);
@@ -438,7 +484,8 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
                     infer.arrived(now, AGE, stream, random.below(100), context(stream));
                 }
                 1 | 2 => {
-                    let (host, port) = (random.below(30), random.below(200) as u16);
+                    let (host, port) =
+                        (random.below(30) << 32 | random.below(3), random.below(200) as u16);
                     let known = (random.below(9) == 0).then(|| context(other));
                     let found = infer.call(now, AGE, stream, host, port, 1, true, known.as_ref());
                     watched.push((stream, host, port));
