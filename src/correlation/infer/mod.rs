@@ -33,8 +33,8 @@ const UNEXPLAINED: f32 = 0.003;
 /// For how many microseconds nothing is sure after a request had to be let go of early.
 const EVICTED: f32 = 100e3;
 /// How many parents are wrong of those that are at least so likely, as a share of how many would be if all were
-/// just so likely: a third, on hundreds of random applications, at any likelihood.
-const WRONG: f32 = 0.3;
+/// just so likely: about a third, on hundreds of random applications, at any likelihood.
+const WRONG: f32 = 0.28;
 /// After so many calls twice as many are taken to be wrong as after very many: what was learnt first is known least.
 const COLD: f32 = 50.0;
 /// How many calls a second each request that is in flight and not known is taken to make.

@@ -425,10 +425,10 @@ fn of_services_of_all_kinds_fewer_are_wrong_than_confidence_says() {
 fn confidence_is_greater_than_what_the_least_likely_is_and_less_after_surprises() {
     for (likely, surprise, expected) in [
         (1.0, 1.0, 1.0),
-        (0.95, 1.0, 0.985),
-        (0.95, 3.0, 0.955),
-        (0.8, 1.0, 0.94),
-        (0.0, 1.0, 0.7),
+        (0.95, 1.0, 0.986),
+        (0.95, 3.0, 0.958),
+        (0.8, 1.0, 0.944),
+        (0.0, 1.0, 0.72),
         (0.0, 9.0, 0.0),
     ] {
         let said = confidence(likely, surprise);

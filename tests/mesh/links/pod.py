@@ -102,6 +102,8 @@ class Pod:
         self._loop = BackgroundLoop("pod")
         self._stops: list[Any] = [self._loop.stop]
         self._serial = 0
+        # Seconds that a request of the latest load took in the mean.
+        self.mean_time = 0.0
         try:
             is_otlp = plugin.get("collector", {}).get("protocol") == "http/protobuf"
             self.receiver = (OtlpReceiver if is_otlp else Receiver)(self._loop)
@@ -154,7 +156,7 @@ class Pod:
         """
         load = _Load(self.port, self._serial, headers, connections)
         mean = self._loop.run(load.run(seconds, rate), seconds + 60)
-        self._serial = load.serial
+        self._serial, self.mean_time = load.serial, load.mean_time
         return mean
 
     def outcome(self, in_flight: float) -> Outcome:
@@ -248,6 +250,10 @@ class _Load:
         for _, writer in self._idle:
             writer.close()
         return self._busy / (loop.time() - start)
+
+    @property
+    def mean_time(self) -> float:
+        return self._busy / max(1, self.statuses.total())
 
     async def _one(self, serial: int) -> None:
         async with self._room:
