@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod pairs;
+mod same;
 #[cfg(any(target_arch = "wasm32", test))]
 mod size_class;
 

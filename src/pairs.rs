@@ -7,15 +7,14 @@
 
 /// The keys and values of one map, without its NULs; nothing where the bytes are no map.
 pub fn parse(bytes: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
-    let (count, mut lengths) = split_u32(bytes)?;
-    let mut data = lengths.get(count.checked_mul(8)?..)?;
+    let (count, rest) = split_u32(bytes)?;
+    let (lengths, mut data) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let (lengths, _) = lengths.as_chunks::<8>();
     let mut pairs = Vec::with_capacity(count);
-    for _ in 0..count {
-        let (key_length, rest) = split_u32(lengths)?;
-        let (value_length, rest) = split_u32(rest)?;
-        lengths = rest;
-        let (key, rest) = split_terminated(data, key_length)?;
-        let (value, rest) = split_terminated(rest, value_length)?;
+    for both in lengths {
+        let both = u64::from_le_bytes(*both);
+        let (key, rest) = split_terminated(data, both as u32)?;
+        let (value, rest) = split_terminated(rest, (both >> 32) as u32)?;
         data = rest;
         pairs.push((key, value));
     }
@@ -27,8 +26,8 @@ fn split_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_le_bytes(*number)).ok()?, rest))
 }
 
-fn split_terminated(bytes: &[u8], length: usize) -> Option<(&[u8], &[u8])> {
-    let (text, rest) = bytes.split_at_checked(length)?;
+fn split_terminated(bytes: &[u8], length: u32) -> Option<(&[u8], &[u8])> {
+    let (text, rest) = bytes.split_at_checked(length as usize)?;
     let (&[0], rest) = rest.split_first_chunk::<1>()? else {
         return None;
     };

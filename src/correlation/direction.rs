@@ -25,7 +25,7 @@ const PLACES: usize = 256;
 const PROBATION: u8 = 16;
 
 /// Of so many requests one is asked for when it is.
-const INTERVAL: u8 = 64;
+const INTERVAL: u8 = 250;
 
 #[derive(Clone, Copy, Debug)]
 struct Place {

@@ -1,12 +1,24 @@
 //! By what a request can be recognised: ids that applications forward for their logs.
 
+use crate::same::same;
+
+/// What its digests begin with, so that no other header says the same.
+const REQUEST_ID: u64 = 1;
+
+/// A digest of `x-request-id`, which Envoy adds last, and of which it makes one line where there are several.
+pub(super) fn request_id(headers: &[(&[u8], &[u8])]) -> Option<u64> {
+    let its = |(name, _): &&(&[u8], &[u8])| same(name, b"x-request-id");
+    let (_, value) = headers.iter().rev().find(its)?;
+    (!value.is_empty()).then(|| digest(REQUEST_ID, value))
+}
+
 /// A digest of what the header of this lower-case name says; nothing where it is absent or empty, or
 /// where its lines contradict each other.
 pub(super) fn key(headers: &[(&[u8], &[u8])], name: &str) -> Option<u64> {
     let name = name.as_bytes();
     let mut found: Option<&[u8]> = None;
     for (header, value) in headers {
-        if *header == name {
+        if same(header, name) {
             if found.is_some_and(|found| found != *value) {
                 return None;
             }
@@ -47,14 +59,15 @@ pub(super) fn digest(seed: u64, bytes: &[u8]) -> u64 {
     let (eights, rest) = bytes.as_chunks::<8>();
     let mut digest = seed ^ bytes.len() as u64;
     for eight in eights {
-        digest = mixed(digest ^ u64::from_le_bytes(*eight));
+        digest = (digest ^ u64::from_le_bytes(*eight)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        digest ^= digest >> 32;
     }
     // What is left, with some of what came before it: no copy of it is made byte by byte.
     let last = match bytes.last_chunk() {
         Some(last) => u64::from_le_bytes(*last),
         None => rest.iter().fold(0, |last, byte| last << 8 | u64::from(*byte)),
     };
-    if rest.is_empty() { digest } else { mixed(digest ^ last) }
+    mixed(digest ^ last)
 }
 
 /// The last step of SplitMix64, which lets each bit change half of the others.
@@ -69,6 +82,15 @@ pub(super) fn mixed(mut bits: u64) -> u64 {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn a_request_id_says_what_no_other_header_says() {
+        let id = |value| request_id(&[(b"x-request-id", value), (b"x-requested-by", b"1")]);
+        assert!(id(b"").is_none() && request_id(&[(b"x-request-ie", b"1")]).is_none());
+        assert_eq!(id(b"7"), id(b"7"));
+        assert_ne!(id(b"7"), id(b"8"));
+        assert_ne!(id(b"7"), key_of(&[("x-id", "7")], "x-id"));
+    }
 
     fn key_of(headers: &[(&str, &str)], name: &str) -> Option<u64> {
         let headers: Vec<_> = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();

@@ -34,7 +34,7 @@ use direction::Directions;
 use entry::Entry;
 use flights::Flight;
 use infer::Infer;
-use keys::{digest, key};
+use keys::{digest, key, request_id};
 use rings::Rings;
 use sure::{Found, NOWHERE, SourcePort, Sure};
 use table::{Table, slot_of};
@@ -108,12 +108,20 @@ impl Settings {
         matches!(self.mode, CorrelationMode::Sure | CorrelationMode::Infer)
     }
 
-    /// The header of that place among those that tell which request a call belongs to.
-    fn name(&self, place: usize) -> Option<&str> {
+    /// The header of that place among those that tell which request a call belongs to, the first of which Envoy
+    /// gives to each request itself: its digest, if it says something.
+    fn key(&self, place: usize, headers: &[(&[u8], &[u8])]) -> Option<Option<u64>> {
         match place.checked_sub(1) {
-            // Envoy gives it to each request.
-            None => Some("x-request-id"),
-            Some(place) => self.headers.get(place).map(String::as_str),
+            None => Some(request_id(headers)),
+            Some(place) => self.headers.get(place).map(|name| key(headers, name)),
+        }
+    }
+
+    /// How spans name it.
+    fn evidence(&self, place: usize) -> String {
+        match place.checked_sub(1).and_then(|place| self.headers.get(place)) {
+            None => "request_id".to_owned(),
+            Some(name) => "header:".to_owned() + name,
         }
     }
 
@@ -196,9 +204,9 @@ impl Correlation {
         let is_full = table.requests() >= settings.max_in_flight;
         let mut taken = None;
         let mut place = 0;
-        while let Some(name) = settings.name(place) {
+        while let Some(key) = settings.key(place, headers) {
             place += 1;
-            let Some(key) = key(headers, name) else { continue };
+            let Some(key) = key else { continue };
             if is_full {
                 stats.add(Metric::CorrelationTableFull, 1);
                 return None;
@@ -269,13 +277,9 @@ impl Correlation {
         envoy: &dyn Sidecar,
     ) -> Option<Origin> {
         let mut place = 0;
-        while let Some(name) = settings.name(place) {
-            let key = key(headers, name);
+        while let Some(key) = settings.key(place, headers) {
             if let Some((context, is_parent)) = key.and_then(|key| self.find(key, envoy)) {
-                let evidence = Evidence::sure(match place {
-                    0 => "request_id".to_owned(),
-                    _ => "header:".to_owned() + name,
-                });
+                let evidence = Evidence::sure(settings.evidence(place));
                 return Some(Origin { context, is_parent, evidence });
             }
             place += 1;

@@ -1,5 +1,6 @@
 //! The text of a propagation header that goes out.
 
+use crate::same::same;
 use core::fmt;
 
 /// The longest that is kept in place: B3 in one header and Jaeger's, with ids of full length.
@@ -43,17 +44,9 @@ impl Value {
         }
     }
 
-    /// Whether this is what came in. The C library's comparison looks at each byte by itself.
+    /// Whether this is what came in.
     pub(super) fn is(&self, incoming: &[u8]) -> bool {
-        let value = self.as_bytes();
-        let (ours, rest) = value.as_chunks::<8>();
-        let (theirs, other_rest) = incoming.as_chunks::<8>();
-        let is_same = |(one, other): (&[u8; 8], &[u8; 8])| {
-            u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other)
-        };
-        value.len() == incoming.len()
-            && ours.iter().zip(theirs).all(is_same)
-            && rest.iter().eq(other_rest)
+        same(self.as_bytes(), incoming)
     }
 
     /// The value.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import http.client
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ from .rows import BASES, BODY, CONTEXTS, HEADERS, INBOUND, PATH, ROWS, Row, Traf
 SETTLING = 5
 # Each connection is one worker's, whichever Linux chooses; after so many each has had some.
 CONNECTIONS = 12
+# Seconds between the calls of an application that makes some.
+CALLS = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,29 +118,52 @@ def count_row(row: Row, options: argparse.Namespace, folder: Path, progress: Cal
                 port = counted.envoy.ports[LISTENERS[traffic.direction]]
                 return H2Load(port, PATH, request_headers(traffic), folder, traffic.http2)
 
-            load = load_of(traffic)
-            if traffic.workers > 1:
-                for one in [load_of(INBOUND)] * CONNECTIONS + [load] * CONNECTIONS:
-                    one.send(options.warmup // CONNECTIONS, lambda _: None)
-            load.send(options.warmup, progress)
-            # A module whose proxy has one worker finds that out in three ticks of a second, and shares nothing any more.
-            time.sleep(SETTLING)
-            half = options.requests // 2
-            resting = counted.count(lambda: time.sleep(SETTLING)) / SETTLING if traffic.workers > 1 else 0.0
+            outbound = counted.envoy.ports.get(LISTENERS["outbound"], 0)
+            with calls(outbound) if row.calls else nullcontext():
+                load = load_of(traffic)
+                if traffic.workers > 1:
+                    for one in [load_of(INBOUND)] * CONNECTIONS + [load] * CONNECTIONS:
+                        one.send(options.warmup // CONNECTIONS, lambda _: None)
+                load.send(options.warmup, progress)
+                # A module whose proxy has one worker finds that out in three ticks of a second, and shares nothing any more.
+                time.sleep(SETTLING)
+                half = options.requests // 2
+                resting = counted.count(lambda: time.sleep(SETTLING)) / SETTLING if traffic.workers > 1 else 0.0
 
-            def count_half() -> float:
-                began = time.monotonic()
-                instructions = counted.count(lambda: load.send(half, progress))
-                return (instructions - resting * (time.monotonic() - began)) / half
+                def count_half() -> float:
+                    began = time.monotonic()
+                    instructions = counted.count(lambda: load.send(half, progress))
+                    return (instructions - resting * (time.monotonic() - began)) / half
 
-            first, second = (count_half() for _ in range(2))
-            return Count((first + second) / 2, (first, second), spans_of(counted.envoy.stats()), collector.requests)
+                first, second = (count_half() for _ in range(2))
+                return Count((first + second) / 2, (first, second), spans_of(counted.envoy.stats()), collector.requests)
         finally:
             counted.stop()
     finally:
         upstream.stop()
         collector.stop()
         loop.stop()
+
+
+@contextmanager
+def calls(port: int) -> Iterator[None]:
+    """Calls without a context through a sidecar's outbound listener, one each second, as long as this lasts."""
+    is_over = threading.Event()
+
+    def call() -> None:
+        while not is_over.wait(CALLS):
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.request("GET", PATH, headers={"host": HOSTS["outbound"]})
+            connection.getresponse().read()
+            connection.close()
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        caller.join()
 
 
 def spans_of(stats: dict[str, int]) -> int:

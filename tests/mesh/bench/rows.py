@@ -63,6 +63,8 @@ class Row:
     response: bool = False
     span_name: bool = False
     events: bool = False
+    # Whether the application makes calls without a context meanwhile, one each second.
+    calls: bool = False
     # How many rules of sampling there are, none of which matches; no percentage alone says so.
     rules: int | None = None
     # What is kept of requests that are not sampled, none of which fails.
@@ -123,6 +125,13 @@ ROWS = {
             f"the same, two workers, correlation {mode}", sampling=1, traffic=SHARED, correlation=mode
         )
         for mode in MODES
+    },
+    **{
+        f"meshspan-shared-calls-{mode}": Row(
+            f"the same, 0 %, and calls without a context, correlation {mode}",
+            sampling=0, traffic=SHARED, correlation=mode, calls=True,
+        )
+        for mode in ("off", "sure")
     },
     "meshspan-outbound-0": Row("meshspan, 0 %, outbound", sampling=0, traffic=OUTBOUND),
     "meshspan-outbound-0-sure": Row("the same, correlation sure", sampling=0, traffic=OUTBOUND, correlation="sure"),
