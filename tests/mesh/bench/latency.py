@@ -32,9 +32,9 @@ from ..tracers import set_tracer
 from .counting import proxy_config, request_headers
 from .rows import BODY, INBOUND, OPENTELEMETRY, PATH, ROWS
 
-NONE = "none"
-KINDS = (NONE, OPENTELEMETRY, "meshspan-100", "meshspan-otlp-100")
-OURS = KINDS[2:]
+NONE, SHIPPED = "none", "opentelemetry-100"
+KINDS = (NONE, SHIPPED, OPENTELEMETRY, "meshspan-100", "meshspan-otlp-100")
+OURS = KINDS[3:]
 TURNS, SECONDS, CONNECTIONS = 60, 1.0, 16
 WARMUP = 5000
 QUANTILES = {"p50": 0.5, "p99": 0.99}
@@ -73,7 +73,8 @@ def measure_latency(console: Console, folder: Path) -> Latencies:
             order = random.sample(KINDS, len(KINDS))
             turns.append({kind: loads[kind].quantiles() for kind in order})
             progress.advance()
-    pairs = [(kind, NONE) for kind in KINDS[1:]] + [(kind, OPENTELEMETRY) for kind in OURS]
+    pairs = [(kind, NONE) for kind in KINDS[1:]]
+    pairs += [(kind, other) for other in (SHIPPED, OPENTELEMETRY) for kind in OURS]
     differences = {
         f"{one} over {other}": {name: difference([turn[one][name] - turn[other][name] for turn in turns])
                                 for name in QUANTILES}
