@@ -7,6 +7,7 @@ mod connections;
 mod crowd;
 mod direction;
 mod entry;
+mod event;
 mod flights;
 mod infer;
 mod keys;

@@ -7,8 +7,8 @@
 //! nothing is said until what was in flight then has ended.
 
 use super::entry::{Entry, put};
+use super::event::{Event, What};
 use super::infer::Infer;
-use super::origin::Context;
 use super::sidecar::Sidecar;
 use super::workers::{TIMES, name};
 
@@ -29,37 +29,6 @@ const PAUSE: u64 = 50_000;
 
 /// For how many microseconds a worker that says nothing at all is waited for; it does each second.
 const SILENCE: u64 = 10_000_000;
-
-/// What has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    /// A request has come by this route.
-    Arrived,
-    /// A call to this host has begun, which belongs to this context if that is known.
-    Called,
-    /// It has been answered.
-    Answered,
-    /// The response of a request is over.
-    Responded,
-    /// A call has been answered by an error.
-    Refused,
-    /// The connection is known that a request has come by.
-    CameBy,
-}
-
-/// Something that has happened, in microseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Event {
-    pub(super) what: What,
-    pub(super) time: u64,
-    /// A number of its stream that no other of the pod has.
-    pub(super) stream: u32,
-    /// A digest of the route or host.
-    pub(super) digest: u64,
-    /// The application's own, or the sidecar's towards it; zero where it is not known.
-    pub(super) port: u16,
-    pub(super) context: Option<Context>,
-}
 
 impl Event {
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -89,28 +58,6 @@ impl Event {
             port: u16::from_le_bytes(*port),
             context: entry.context(),
         })
-    }
-
-    /// Lets times be told from it while so many requests are in flight that are not known; whether there was room.
-    #[inline(never)]
-    pub(super) fn apply(&self, infer: &mut Infer, age: f32, unseen: usize) -> bool {
-        let Self { what, time, stream, digest, port, context } = *self;
-        match (what, context) {
-            (What::Arrived, Some(context)) => {
-                return infer.arrived(time, age, stream, digest, context);
-            }
-            (What::Arrived, None) => {}
-            (What::Called, known) => {
-                let in_flight = infer.in_flight().saturating_add(unseen);
-                infer.call(time, age, stream, digest, port, in_flight, false, known.as_ref());
-            }
-            (What::Answered | What::Refused, _) => {
-                infer.answered(time, stream, digest, port, what == What::Refused);
-            }
-            (What::Responded, _) => infer.responded(time, stream),
-            (What::CameBy, _) => infer.came_by(time, stream, port),
-        }
-        true
     }
 }
 
@@ -326,7 +273,7 @@ impl Rings {
             ring.new -= 1;
             let Some(mut event) = event else { continue };
             event.time = event.time.min(now);
-            let has_room = event.apply(infer, self.age, self.unseen);
+            let has_room = infer.happened(&event, self.age, self.unseen);
             if !has_room && ring.worker == self.own.worker {
                 self.full += 1;
             }
@@ -424,11 +371,11 @@ mod tests {
             };
             for number in 1..200 {
                 let call = event(What::Called, u64::from(number) * 10_000, number, None);
-                assert!(call.apply(&mut infer, 60e6, unseen));
+                assert!(infer.happened(&call, 60e6, unseen));
             }
             let context = Entry([1; Entry::BYTES]).context();
-            event(What::Arrived, 3_000_000, 500, context).apply(&mut infer, 60e6, 0);
-            infer.call(3_001_000, 60e6, 501, 1, 0, 1, true, None).unwrap().1
+            infer.happened(&event(What::Arrived, 3_000_000, 500, context), 60e6, 0);
+            infer.call(&event(What::Called, 3_001_000, 501, None), 60e6, 1, true).unwrap().1
         };
         assert!(share(1) > share(0) + 0.03, "{} {}", share(1), share(0));
     }

@@ -1,10 +1,11 @@
 //! When requests come and calls are made, which tells the one from the other where nothing else does.
 
 use super::authority;
+use super::event::{Event, What};
 use super::infer::{HOST, IN_FLIGHT, Infer};
 use super::keys::{digest, route};
 use super::origin::{Context, Origin};
-use super::rings::{Event, MOST_TELLING, Rings, What};
+use super::rings::{MOST_TELLING, Rings};
 use super::sidecar::Sidecar;
 use super::sure::SourcePort;
 use super::{Correlation, Settings, Ticket};
@@ -63,7 +64,7 @@ impl Correlation {
     fn happened(&mut self, event: &Event, age: f32, envoy: &dyn Sidecar) -> bool {
         let Self { rings, infer, workers, sure, .. } = self;
         let Some(infer) = infer else { return true };
-        let Some(rings) = rings else { return event.apply(infer, age, 0) };
+        let Some(rings) = rings else { return infer.happened(event, age, 0) };
         rings.tell(event, sure.crowd.own().requests(), envoy);
         if rings.leave(event.time) {
             rings.read(event.time, workers.look_up(envoy), false, infer, envoy);
@@ -158,7 +159,7 @@ impl Correlation {
             match rings {
                 Some(rings) => rings.note(&event),
                 None => {
-                    event.apply(infer, 0.0, 0);
+                    infer.happened(&event, 0.0, 0);
                 }
             }
         }
@@ -188,8 +189,7 @@ impl Correlation {
                 return None;
             }
         };
-        let Event { time, stream, digest, port, .. } = *call;
-        infer.call(time, age, stream, digest, port, in_flight, true, call.context.as_ref())
+        infer.call(call, age, in_flight, true)
     }
 
     /// The request, of a trace that is recorded, that most likely caused a call, Envoy's stream of this number,

@@ -1,10 +1,11 @@
 //! Joint hypotheses of which request made which call.
 
-use super::intensity::{Kind, width_at};
-use super::maths::{added, exp, ln, us};
+use super::hypothesis::{Hypothesis, Queue, at};
+use super::intensity::Kind;
+use super::maths::{exp, us};
 use super::ports::{CLASSES, Evidence, HOMES, Homes, NOBODY, Ports};
-use super::states::{NOWHERE, Past, States, Turn};
-use crate::correlation::keys::mixed;
+use super::request::{NODES, NONE, Request, SAID, TRACKS, Track, bit, bits};
+use super::states::{States, Turn};
 use crate::correlation::origin::Context;
 use std::collections::BinaryHeap;
 
@@ -16,22 +17,13 @@ const LEAST_HYPOTHESES: usize = 8;
 const WORK: usize = 360;
 /// The most where it is kept what is said of each call.
 const KEPT: usize = 64;
-/// The most pasts of a request that are told apart, as many as a number has bits.
-const TRACKS: usize = 64;
-/// The most calls under way that may be a request's and are told apart, as many as a number has bits.
-const OPEN: usize = 32;
 /// The most states of one hypothesis in which it is looked at whose turn it is.
 const QUEUES: usize = 4;
-/// The most calls of a request of which it is remembered that they were most likely its, as many as a number has
-/// bits, and how likely they had to be.
-const SAID: usize = 64;
 const TO_SAY: f32 = 0.9;
 /// How many such calls that turn out to be another's count for it that there is no surprise in them, and when counts
 /// are halved.
 const CALM: f32 = 2.0;
 const MOST_SURPRISES: f32 = 20.0;
-/// The most events of a request, over all its pasts, that are learnt from.
-const NODES: usize = 250;
 /// How much less likely than the best a hypothesis is that is given up, as a logarithm.
 const FAR: f32 = 9.0;
 /// How much less likely than the best one may be that has to be reckoned with, as a logarithm.
@@ -41,89 +33,8 @@ const LIKELY: f32 = -4.0;
 const UNKNOWN: f32 = 1e6;
 const LEAST: f32 = 5e3;
 const MOST: f32 = 2e6;
-/// No request, and no node.
-const NONE: u8 = u8::MAX;
 /// The most requests that a call's is said to be among.
 pub(super) const CANDIDATES: usize = 6;
-
-/// What a request has done according to some hypotheses: its events, each with the one before it.
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    before: u8,
-    past: Past,
-    time: u64,
-    /// What it has done by itself.
-    kind: Option<Kind>,
-    turn: Turn,
-    weight: f32,
-}
-
-/// Requests in one state according to a hypothesis.
-#[derive(Clone, Copy, Debug)]
-struct Queue {
-    state: u16,
-    /// Since when the first has been in it, how often that does what is looked at, and how often all do.
-    first: u64,
-    of_first: f32,
-    of_all: f32,
-}
-
-/// Where a request is according to some hypotheses.
-#[derive(Clone, Copy, Debug)]
-struct Track {
-    node: u8,
-    state: u16,
-    time: u64,
-    past: Past,
-    /// Which of the calls under way are its.
-    open: u32,
-    /// What its latest call was made by.
-    port: u16,
-    // As of the event that is looked at.
-    lasting: f32,
-    rate: f32,
-    often: f32,
-    /// How often those in its state come before their turn, as a share of how often they would by chance.
-    early: f32,
-    /// How likely it makes a call, and what the connection says of that: where that is no other's, and
-    /// where it is.
-    makes: [(u8, f32); 2],
-    next: u8,
-    weight: f32,
-}
-
-#[derive(Debug)]
-struct Request {
-    stream: u32,
-    context: Context,
-    route: u8,
-    /// The place of the connection it came by.
-    home: u8,
-    is_taken: bool,
-    has_responded: bool,
-    /// When it arrived or responded.
-    time: u64,
-    /// For how many microseconds something is to be expected of one that has responded.
-    horizon: f32,
-    /// Calls under way that may be its.
-    open: [u32; OPEN],
-    nodes: Vec<Node>,
-    /// When calls began that were most likely its, and how likely each is not.
-    said: Vec<(u64, f32)>,
-    /// Which tracks there are.
-    used: u64,
-    tracks: Vec<Track>,
-}
-
-/// Of each request, which track is right.
-#[derive(Clone, Debug)]
-struct Hypothesis {
-    weight: f32,
-    signature: u64,
-    of: [u8; REQUESTS],
-    /// Of each call how likely it is each of the first requests', where that is kept.
-    said: Vec<Shares>,
-}
 
 /// By the places of requests.
 pub(super) type Shares = [f32; CANDIDATES];
@@ -182,187 +93,6 @@ pub(super) struct Beam {
     expected: f32,
 }
 
-fn code(slot: u8, track: u8) -> u64 {
-    mixed(u64::from(slot) << 8 | u64::from(track))
-}
-
-/// The numbers of the bits that are set.
-fn bits(mut set: u64) -> impl Iterator<Item = u8> {
-    core::iter::from_fn(move || {
-        let bit = set.trailing_zeros();
-        set &= set.wrapping_sub(1);
-        (bit < 64).then_some(bit as u8)
-    })
-}
-
-fn bit(track: u8) -> u64 {
-    1_u64.checked_shl(track.into()).unwrap_or(0)
-}
-
-impl Hypothesis {
-    /// Adds another one that will fare the same.
-    fn add(&mut self, other: &Self) {
-        if !self.said.is_empty() {
-            let share = 1.0 / (1.0 + exp(self.weight - other.weight));
-            let said = self.said.as_flattened_mut().iter_mut();
-            for (said, other) in said.zip(other.said.as_flattened()) {
-                *said += (other - *said) * share;
-            }
-        }
-        self.weight = added(self.weight, other.weight);
-    }
-
-    fn of(&self, slot: u8) -> u8 {
-        self.of.get(usize::from(slot)).copied().unwrap_or(NONE)
-    }
-
-    /// Another track is right; which it was.
-    fn set(&mut self, slot: u8, track: u8) {
-        if let Some(of) = self.of.get_mut(usize::from(slot)) {
-            for track in [*of, track] {
-                if track != NONE {
-                    self.signature ^= code(slot, track);
-                }
-            }
-            *of = track;
-        }
-    }
-}
-
-impl Queue {
-    const EMPTY: Self = Self { state: NOWHERE, first: u64::MAX, of_first: 0.0, of_all: 0.0 };
-
-    /// Whether this is the queue of a track, which then is in it.
-    fn add(&mut self, track: &Track) -> bool {
-        if self.first == u64::MAX && self.state == NOWHERE {
-            self.state = track.state;
-        }
-        let is_its = self.state == track.state;
-        if is_its {
-            self.of_all += track.often;
-            if track.time < self.first {
-                (self.first, self.of_first) = (track.time, track.often);
-            }
-        }
-        is_its
-    }
-
-    fn turn(&self, track: &Track) -> Turn {
-        let expected = 1.0 - self.of_first / self.of_all;
-        Turn { is_early: track.time > self.first, expected }
-    }
-}
-
-impl Request {
-    fn track(&mut self, track: u8) -> Option<&mut Track> {
-        self.tracks.get_mut(usize::from(track))
-    }
-
-    fn add(&mut self, track: u8, it: Track) {
-        match self.track(track) {
-            Some(track) => *track = it,
-            None => self.tracks.push(it),
-        }
-        self.used |= bit(track);
-    }
-
-    /// A track goes on to what it is now.
-    fn step(&mut self, track: u8, now: u64, kind: Option<Kind>, turn: Turn, states: &States) {
-        let Some(track) = self.tracks.get_mut(usize::from(track)) else { return };
-        track.state = states.find(self.route, track.past);
-        track.time = now;
-        if self.nodes.len() < NODES {
-            let node =
-                Node { before: track.node, past: track.past, time: now, kind, turn, weight: 0.0 };
-            track.node = self.nodes.len() as u8;
-            self.nodes.push(node);
-        }
-    }
-
-    /// What it has done is learnt, by the weights of its last nodes.
-    #[inline(never)]
-    fn learn(&mut self, states: &mut States) {
-        while let Some(node) = self.nodes.pop() {
-            if let Some(before) = self.nodes.get_mut(usize::from(node.before)) {
-                before.weight += node.weight;
-                let time = us(before.time, node.time);
-                states.learn(self.route, before.past, time, node.kind, node.turn, node.weight);
-            }
-        }
-    }
-
-    /// Where only one track is left, what has been done on it is learnt at once, not when all is over. How many
-    /// calls were wrongly taken for its, in hindsight, and how many that was likely for.
-    fn settle(&mut self, states: &mut States) -> [f32; 2] {
-        let [mut wrong, mut expected] = [0.0; 2];
-        let only = self.used.trailing_zeros() as u8;
-        let Some(track) = self.tracks.get_mut(usize::from(only)) else { return [0.0; 2] };
-        if self.used != bit(only) {
-            return [0.0; 2];
-        }
-        let (mut its, mut at) = (0, track.node);
-        while let Some(node) = self.nodes.get(usize::from(at)) {
-            for (place, _) in self.said.iter().enumerate().filter(|(_, it)| it.0 == node.time) {
-                its |= bit(place as u8);
-            }
-            at = node.before;
-        }
-        for (place, (_, unlikely)) in self.said.drain(..).enumerate() {
-            expected += unlikely;
-            if its & bit(place as u8) == 0 {
-                wrong += 1.0;
-            }
-        }
-        if let Some(last) = self.nodes.get_mut(usize::from(track.node)) {
-            last.weight = 1.0;
-            let last = Node { before: NONE, kind: None, weight: 0.0, ..*last };
-            track.node = 0;
-            self.learn(states);
-            self.nodes.push(last);
-        }
-        [wrong, expected]
-    }
-
-    /// What is known of each track at this moment, and how likely each makes an event.
-    fn look(&mut self, now: u64, kind: Kind, states: &mut States) {
-        for place in bits(self.used) {
-            let Some(track) = self.tracks.get_mut(usize::from(place)) else { continue };
-            let time = us(track.time, now);
-            let otherwise = states.prior(track.past, kind);
-            (track.lasting, track.often, track.early) = match states.of(track.state) {
-                Some((known, early)) => {
-                    (known.lasting(time), known.rate(time, kind, otherwise), early)
-                }
-                None => (0.0, otherwise / width_at(time), 1.0),
-            };
-            track.next = NONE;
-            track.rate = ln(track.often.max(1e-12));
-        }
-    }
-
-    /// How likely each track makes a call by this connection.
-    fn look_at_ports(&mut self, ports: &Evidence, homes: &Homes) {
-        let by_home = homes.likely(self.home);
-        for place in bits(self.used) {
-            let Some(track) = self.tracks.get_mut(usize::from(place)) else { continue };
-            track.rate += by_home;
-            track.makes = [false, true].map(|is_others| {
-                let class = ports.class(track.port, is_others);
-                (class as u8, track.rate + ports.likely(class))
-            });
-        }
-    }
-}
-
-fn at<'r>(
-    requests: &'r [Request],
-    hypothesis: &Hypothesis,
-    slot: u8,
-) -> Option<(&'r Request, &'r Track)> {
-    let request = requests.get(usize::from(slot))?;
-    Some((request, request.tracks.get(usize::from(hypothesis.of(slot)))?))
-}
-
 fn best_of(hypotheses: &[Hypothesis]) -> f32 {
     hypotheses.iter().fold(f32::MIN, |best, it| best.max(it.weight))
 }
@@ -410,7 +140,7 @@ impl Beam {
         self.live.clear();
         self.hypotheses.clear();
         let of = [NONE; REQUESTS];
-        self.hypotheses.push(Hypothesis { weight: 0.0, signature: 0, of, said: Vec::new() });
+        self.hypotheses.push(Hypothesis { weight: 0.0, signature: 0, of, shares: Vec::new() });
     }
 
     /// The same, and from now on it is kept what is said of each call, and nothing is learnt.
@@ -420,7 +150,7 @@ impl Beam {
     }
 
     /// How likely each call since [`Self::restart`] is each of the first requests', as of now.
-    pub(super) fn said(&mut self, now: u64, states: &mut States) -> Vec<Shares> {
+    pub(super) fn shares(&mut self, now: u64, states: &mut States) -> Vec<Shares> {
         for slot in &self.live {
             if let Some(request) = self.requests.get_mut(usize::from(*slot)) {
                 request.look(now, Kind::RESPONSE, states);
@@ -437,7 +167,7 @@ impl Beam {
             }
         }
         self.clear();
-        all.map_or_else(Vec::new, |all| all.said)
+        all.map_or_else(Vec::new, |all| all.shares)
     }
 
     /// How many times as many were wrong in hindsight as were expected to be.
@@ -469,38 +199,7 @@ impl Beam {
         if place >= REQUESTS {
             return false;
         }
-        let mut request = Request {
-            stream,
-            context,
-            route,
-            home,
-            is_taken: true,
-            has_responded: false,
-            time: now,
-            horizon: 0.0,
-            open: [0; OPEN],
-            nodes: Vec::new(),
-            said: Vec::new(),
-            used: 0,
-            tracks: Vec::new(),
-        };
-        let track = Track {
-            node: NONE,
-            state: NOWHERE,
-            time: now,
-            past: Past::ARRIVED,
-            open: 0,
-            port: 0,
-            lasting: 0.0,
-            rate: 0.0,
-            often: 0.0,
-            early: 1.0,
-            makes: [(0, 0.0); 2],
-            next: NONE,
-            weight: 0.0,
-        };
-        request.add(0, track);
-        request.step(0, now, None, Turn::default(), states);
+        let request = Request::new(now, stream, route, home, context, states);
         match self.requests.get_mut(place) {
             Some(free) => *free = request,
             None => self.requests.push(request),
@@ -683,9 +382,9 @@ impl Beam {
                 }
             }
             if self.keeps {
-                let mut said = [0.0; CANDIDATES];
-                said.iter_mut().skip(child.slot.into()).take(1).for_each(|it| *it = 1.0);
-                new.said.push(said);
+                let mut shares = [0.0; CANDIDATES];
+                shares.iter_mut().skip(child.slot.into()).take(1).for_each(|it| *it = 1.0);
+                new.shares.push(shares);
             }
             let has_room = next.len() < most;
             match next.iter_mut().find(|it| it.signature == new.signature) {

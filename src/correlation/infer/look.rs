@@ -228,7 +228,7 @@ impl Looks {
                 _ => {}
             }
         }
-        beam.said(now, states)
+        beam.shares(now, states)
     }
 }
 

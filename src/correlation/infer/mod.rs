@@ -5,14 +5,17 @@
 //! a worker.
 
 mod beam;
+mod hypothesis;
 mod intensity;
 mod look;
 mod maths;
 mod ports;
+mod request;
 mod states;
 #[cfg(test)]
 mod tests;
 
+use super::event::{Event, What};
 use super::origin::Context;
 use beam::{Beam, Call};
 use look::{Looks, Made};
@@ -131,17 +134,32 @@ impl Infer {
         self.beam.forget(now, max_age, &mut self.states);
     }
 
-    /// A request comes by this route, which may last so many microseconds; whether there was room.
+    /// Something has happened while so many requests are in flight that are not known, each of which may last so many
+    /// microseconds; whether there was room.
     #[inline(never)]
-    pub fn arrived(
-        &mut self,
-        now: u64,
-        max_age: f32,
-        stream: u32,
-        route: u64,
-        context: Context,
-    ) -> bool {
-        self.watch(now, max_age);
+    pub fn happened(&mut self, event: &Event, max_age: f32, unseen: usize) -> bool {
+        let Event { what, time, stream, digest, port, context } = *event;
+        match (what, context) {
+            (What::Arrived, Some(context)) => {
+                self.watch(time, max_age);
+                return self.arrived(time, stream, digest, context);
+            }
+            (What::Arrived, None) => {}
+            (What::Called, _) => {
+                let in_flight = self.in_flight().saturating_add(unseen);
+                self.call(event, max_age, in_flight, false);
+            }
+            (What::Answered | What::Refused, _) => {
+                self.answered(time, stream, digest, port, what == What::Refused);
+            }
+            (What::Responded, _) => self.responded(time, stream),
+            (What::CameBy, _) => self.came_by(time, stream, port),
+        }
+        true
+    }
+
+    /// A request comes by this route; whether there was room.
+    fn arrived(&mut self, now: u64, stream: u32, route: u64, context: Context) -> bool {
         let route = self.routes.iter().position(|it| *it == route).unwrap_or_else(|| {
             if self.routes.len() < ROUTES {
                 self.routes.push(route);
@@ -163,11 +181,11 @@ impl Infer {
 
     /// Whether it is worth asking by which connections those that are in flight have come.
     pub fn wants_homes(&self) -> bool {
-        self.in_flight() <= IN_FLIGHT && self.ports.wants_homes(self.calls)
+        self.in_flight() <= IN_FLIGHT && self.ports.wants_homes(self.calls as u32)
     }
 
     /// The connection towards the application is known that a request has come by.
-    pub fn came_by(&mut self, now: u64, stream: u32, port: u16) {
+    fn came_by(&mut self, now: u64, stream: u32, port: u16) {
         let home = self.ports.home(port, now);
         self.looks.came_by(stream, home);
         self.beam.came_by(stream, home);
@@ -199,22 +217,17 @@ impl Infer {
         Some(self.hosts.len() - 1)
     }
 
-    /// A call to a host begins while so many requests are in flight, which `known` is the cause of if
-    /// that is known; `is_asked`: this worker's own, of which more is asked later. The most likely request
-    /// with [`confidence`] in it.
-    #[expect(clippy::too_many_arguments, reason = "an event is what it is")]
+    /// A call begins while so many requests are in flight; `is_asked`: this worker's own, of which more is asked
+    /// later. The most likely request with [`confidence`] in it.
     #[inline(never)]
     pub fn call(
         &mut self,
-        now: u64,
+        call: &Event,
         max_age: f32,
-        stream: u32,
-        host: u64,
-        port: u16,
         in_flight: usize,
         is_asked: bool,
-        known: Option<&Context>,
     ) -> Option<(Context, f32)> {
+        let Event { time: now, stream, digest: host, port, ref context, .. } = *call;
         self.watch(now, max_age);
         let place = self.host(host)?;
         let homes = self.ports.homes(port);
@@ -223,7 +236,14 @@ impl Infer {
         let host = hosts.get_mut(place)?;
         let unseen = in_flight.saturating_sub(beam.in_flight()) as f32;
         let stray = host.stray(*watched, unseen) + homes.likely(0);
-        let call = Call { stream, host: place as u8, stray, ports: &ports, homes: &homes, known };
+        let call = Call {
+            stream,
+            host: place as u8,
+            stray,
+            ports: &ports,
+            homes: &homes,
+            known: context.as_ref(),
+        };
         let belief = beam.call(now, &call, Some(&mut self.ports), states)?;
         // Those of requests that are not known are no measure of nobody's.
         if unseen == 0.0 {
@@ -253,7 +273,7 @@ impl Infer {
     }
 
     /// A call to a host has been answered, or refused.
-    pub fn answered(&mut self, now: u64, stream: u32, host: u64, port: u16, is_refused: bool) {
+    fn answered(&mut self, now: u64, stream: u32, host: u64, port: u16, is_refused: bool) {
         if let Some(place) = self.place(host) {
             self.ports.answered(port, now);
             self.looks.answered(now, stream, is_refused);
@@ -274,7 +294,7 @@ impl Infer {
     }
 
     /// The response of a request is over.
-    pub fn responded(&mut self, now: u64, stream: u32) {
+    fn responded(&mut self, now: u64, stream: u32) {
         self.looks.responded(now, stream);
         self.beam.responded(now, stream, self.ports.have_owners(), &mut self.states);
     }

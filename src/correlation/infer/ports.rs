@@ -34,7 +34,7 @@ const MOST_AT_HOME: f32 = 200.0;
 /// After so many calls it is judged whether asking is worth it; then, where it is not, for one of so many.
 const TRIAL: f32 = 100.0;
 const HARDLY: f32 = -4.0;
-const INTERVAL: f32 = 16.0;
+const INTERVAL: u32 = 16;
 
 #[derive(Clone, Copy, Debug)]
 struct Port {
@@ -232,8 +232,8 @@ impl Ports {
     }
 
     /// Whether it is worth asking by which connection a request has come, for a call of this number.
-    pub(super) fn wants_homes(&self, number: f32) -> bool {
-        self.home_calls < TRIAL || self.homing > HARDLY || number % INTERVAL < 1.0
+    pub(super) fn wants_homes(&self, number: u32) -> bool {
+        self.home_calls < TRIAL || self.homing > HARDLY || number.is_multiple_of(INTERVAL)
     }
 
     /// A call by a connection is so likely of requests that had come by each of others.

@@ -19,6 +19,19 @@ fn context(stream: u32) -> Context {
     }
 }
 
+/// A request comes; whether there was room.
+fn arrive(infer: &mut Infer, time: u64, stream: u32, route: u64) -> bool {
+    let (what, context) = (super::What::Arrived, Some(context(stream)));
+    let event = Event { what, time, stream, digest: route, port: 0, context };
+    infer.happened(&event, AGE, 0)
+}
+
+/// A call, perhaps of a request that is known.
+fn call(time: u64, stream: u32, host: u64, port: u16, known: Option<u32>) -> Event {
+    let (what, context) = (super::What::Called, known.map(context));
+    Event { what, time, stream, digest: host, port, context }
+}
+
 /// What happens to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
@@ -92,7 +105,7 @@ impl Load {
             match what {
                 What::Arrives { route } => {
                     in_flight += 1;
-                    infer.arrived(time, AGE, stream, route, context(stream));
+                    arrive(&mut infer, time, stream, route);
                 }
                 What::Ends => {
                     in_flight -= 1;
@@ -116,7 +129,8 @@ impl Load {
                     }
                 }
                 What::Calls { cause, host, port } => {
-                    let found = infer.call(time, AGE, stream, host, port, in_flight, true, None);
+                    let found =
+                        infer.call(&call(time, stream, host, port, None), AGE, in_flight, true);
                     watched.insert(stream, (host, port));
                     if time >= since {
                         outcome.calls += 1;
@@ -440,26 +454,23 @@ fn confidence_is_greater_than_what_the_least_likely_is_and_less_after_surprises(
 fn what_a_call_is_known_to_belong_to_is_learnt() {
     let mut infer = Infer::new();
     for stream in [1, 2] {
-        assert!(infer.arrived(1_000, AGE, stream, 1, context(stream)));
+        assert!(arrive(&mut infer, 1_000, stream, 1));
     }
-    let (it, share) = infer.call(2_000, AGE, 3, 1, 0, 2, true, Some(&context(2))).unwrap();
+    let (it, share) = infer.call(&call(2_000, 3, 1, 0, Some(2)), AGE, 2, true).unwrap();
     assert!(it == context(2) && share > 0.99, "{share}");
-    assert!(
-        infer.call(2_500, AGE, 4, 1, 0, 2, true, Some(&context(9))).is_none(),
-        "nobody knows it"
-    );
+    assert!(infer.call(&call(2_500, 4, 1, 0, Some(9)), AGE, 2, true).is_none(), "nobody knows it");
 }
 
 #[test]
 fn nothing_is_said_where_more_is_in_flight_than_is_known() {
     let mut infer = Infer::new();
     for stream in 1..=IN_FLIGHT as u32 {
-        assert!(infer.arrived(1_000, AGE, stream, 1, context(stream)));
+        assert!(arrive(&mut infer, 1_000, stream, 1));
     }
-    assert!(!infer.arrived(1_100, AGE, 99, 1, context(99)), "there is no room");
+    assert!(!arrive(&mut infer, 1_100, 99, 1), "there is no room");
     infer.responded(2_000, 1);
     for (in_flight, expected) in [(IN_FLIGHT, false), (IN_FLIGHT - 1, true)] {
-        let found = infer.call(3_000, AGE, 200, 1, 0, in_flight, true, None);
+        let found = infer.call(&call(3_000, 200, 1, 0, None), AGE, in_flight, true);
         assert_eq!(found.is_some(), expected, "{in_flight}");
     }
 }
@@ -481,13 +492,13 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
             let other = 1 + random.below(stream.into()) as u32;
             match random.below(5) {
                 0 => {
-                    infer.arrived(now, AGE, stream, random.below(100), context(stream));
+                    arrive(&mut infer, now, stream, random.below(100));
                 }
                 1 | 2 => {
                     let (host, port) =
                         (random.below(30) << 32 | random.below(3), random.below(200) as u16);
-                    let known = (random.below(9) == 0).then(|| context(other));
-                    let found = infer.call(now, AGE, stream, host, port, 1, true, known.as_ref());
+                    let known = (random.below(9) == 0).then_some(other);
+                    let found = infer.call(&call(now, stream, host, port, known), AGE, 1, true);
                     watched.push((stream, host, port));
                     assert!(found.is_none_or(|(_, share)| (0.0..=1.001).contains(&share)));
                 }
