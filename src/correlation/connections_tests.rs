@@ -14,7 +14,7 @@ fn flight(stream: u32, port: u16) -> Flight {
         threshold: None,
         flags: TraceFlags { random: true },
     };
-    Flight { stream, context, port: Some(port), is_told: false, place: 0, expires: u32::MAX }
+    Flight { stream, context, port: Some(port), untold: 0, place: 0, expires: u32::MAX }
 }
 
 /// How an application chooses the connection that it calls by.

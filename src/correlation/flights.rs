@@ -10,8 +10,8 @@ pub(super) struct Flight {
     pub(super) context: Context,
     /// The sidecar's port towards the application, once it was asked for and known.
     pub(super) port: Option<u16>,
-    /// Whether times have been told of it.
-    pub(super) is_told: bool,
+    /// How often more times may be told of it.
+    pub(super) untold: u8,
     /// Its part in the pod's number.
     pub(super) place: u32,
     /// The second from which on it counts no more.

@@ -39,7 +39,7 @@ use keys::{digest, key, request_id};
 use rings::Rings;
 use sure::{Found, NOWHERE, SourcePort, Sure};
 use table::{Table, slot_of};
-use timing::Timed;
+use timing::{TELLINGS, Timed};
 use workers::Workers;
 
 /// The most keys of a slot that are compared, by far more than there are unless somebody chooses them;
@@ -178,8 +178,8 @@ impl Correlation {
         let mut place = None;
         if settings.is_sure() {
             let its = keys.map_or(NOWHERE, |(_, slot)| self.workers.place(slot).unwrap_or(NOWHERE));
-            let (context, is_told) = (*context, false);
-            let flight = Flight { stream, context, port: None, is_told, place: its, expires };
+            let (context, untold) = (*context, TELLINGS);
+            let flight = Flight { stream, context, port: None, untold, place: its, expires };
             let has_room = self.sure.arrived(flight, settings.max_in_flight, envoy);
             place = (!has_room).then_some(its);
             if settings.mode == CorrelationMode::Infer {

@@ -16,6 +16,9 @@ use crate::trace::{Evidence, Link};
 /// calls that are under way are never as far apart.
 const STREAM: u32 = 26;
 
+/// How often a request's connection is asked for: at first it may have none.
+pub(super) const TELLINGS: u8 = 3;
+
 /// A call under way of which it counts when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timed {
@@ -143,17 +146,18 @@ impl Correlation {
         })
     }
 
-    /// Asks, for a call, by which connections the requests that are in flight have come, once for each.
+    /// Asks, for a call, by which connections the requests that are in flight have come, until each is known.
     fn time_homes(&mut self, time: u64, own: u32, envoy: &dyn Sidecar) {
         let own_worker = self.number(0);
         let Self { rings, infer: Some(infer), sure, .. } = self else { return };
         if sure.flights.len() > IN_FLIGHT || !infer.wants_homes() {
             return;
         }
-        for flight in sure.flights.iter_mut().filter(|it| !it.is_told) {
+        for flight in sure.flights.iter_mut().filter(|it| it.untold > 0) {
             flight.port = flight.port.or_else(|| envoy.upstream_port(flight.stream, own));
+            flight.untold -= 1;
             let Some(port) = flight.port else { continue };
-            flight.is_told = true;
+            flight.untold = 0;
             let stream = own_worker | flight.stream & ((1 << STREAM) - 1);
             let event = Event { what: What::CameBy, time, stream, digest: 0, port, context: None };
             match rings {

@@ -4,11 +4,11 @@
 //! all else being as it was said. What is kept for it is at most 400 kB.
 
 use super::beam::{Beam, CANDIDATES, Call, Shares};
-use super::maths::{exp, ln};
+use super::maths::{Heap, exp, ln};
 use super::ports::{Evidence, NO_HOME, Ports};
 use super::states::States;
 use crate::correlation::origin::Context;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 /// The most requests and calls that are remembered; of a call that was made before those nothing is said.
 pub(super) const REQUESTS: usize = 512;
@@ -189,7 +189,7 @@ impl Looks {
     ) -> Vec<Shares> {
         let first = requests.iter().map(|it| it.arrived).min().unwrap_or(0);
         // The earliest of numbers whose bits are turned around is the greatest.
-        let mut events = BinaryHeap::new();
+        let mut events = Vec::new();
         let mut add = |time: u64, event: Event, place: usize| {
             if time != 0 {
                 let time = time.saturating_sub(first).min(1 << 40);
@@ -206,6 +206,7 @@ impl Looks {
         }
         let Self { beam, .. } = self;
         beam.restart();
+        let mut events = Heap::new(events);
         while let Some(event) = events.pop() {
             let (time, place) = ((!event >> 16) + first, (!event & 0xff) as usize);
             let (request, call) = (requests.get(place), calls.get(place));

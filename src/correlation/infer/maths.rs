@@ -58,3 +58,43 @@ mod tests {
         }
     }
 }
+
+/// Numbers of which the greatest can be taken, one after the other.
+#[derive(Debug)]
+pub(super) struct Heap(Vec<u64>);
+
+impl Heap {
+    #[inline(never)]
+    pub(super) fn new(numbers: Vec<u64>) -> Self {
+        let mut new = Self(numbers);
+        for place in (0..new.0.len() / 2).rev() {
+            new.sift(place);
+        }
+        new
+    }
+
+    #[inline(never)]
+    pub(super) fn pop(&mut self) -> Option<u64> {
+        let last = self.0.len().checked_sub(1)?;
+        self.0.swap(0, last);
+        let greatest = self.0.pop();
+        self.sift(0);
+        greatest
+    }
+
+    /// Moves a number down to where none below is greater.
+    fn sift(&mut self, mut place: usize) {
+        loop {
+            let below = place * 2 + 1;
+            let at = |place| self.0.get(place).copied();
+            let Some(first) = at(below) else { return };
+            let second = at(below + 1).unwrap_or(0);
+            let greater = if second > first { below + 1 } else { below };
+            if at(place) >= at(greater) {
+                return;
+            }
+            self.0.swap(place, greater);
+            place = greater;
+        }
+    }
+}

@@ -171,15 +171,17 @@ impl Ports {
             Evidence { port, is_new, has_choice: idle >= 2, of_order, ..Evidence::default() };
         let others = in_flight.saturating_sub(1).clamp(1, idle.max(1)) as f32;
         let numbers = [1.0, others, idle.saturating_sub(in_flight).max(1) as f32, 1.0];
-        let (first, later) = self.counts.split_at(LATER);
-        let totals = [first.iter().sum::<f32>(), later.iter().sum()];
-        let each = totals.iter().flat_map(|total| numbers.map(|number| number * total));
-        let each = each.zip(self.counts).map(|(among, count)| count.max(0.05) / among);
-        let each = each.chain([1.0 / (idle + 1) as f32]);
-        let Evidence { likely, of_owner, .. } = &mut evidence;
-        for ((likely, of_owner), each) in likely.iter_mut().zip(of_owner).zip(each) {
-            *of_owner = each;
-            *likely = ln(each * share + of_order * (1.0 - share));
+        // What is nobody's is by any.
+        evidence.of_owner = [1.0 / (idle + 1) as f32; CLASSES];
+        let (owners, _) = evidence.of_owner.as_chunks_mut::<LATER>();
+        for (owners, counts) in owners.iter_mut().zip(self.counts.as_chunks::<LATER>().0) {
+            let total: f32 = counts.iter().sum();
+            for ((of_owner, count), among) in owners.iter_mut().zip(counts).zip(numbers) {
+                *of_owner = count.max(0.05) / (among * total);
+            }
+        }
+        for (likely, of_owner) in evidence.likely.iter_mut().zip(evidence.of_owner) {
+            *likely = ln(of_owner * share + of_order * (1.0 - share));
         }
         if evidence.has_choice {
             count(&mut self.order, order, 1.0, MOST_ORDERS);
