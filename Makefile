@@ -44,6 +44,9 @@ REMAP = --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo \
 # sampled request more.
 INLINE := -C llvm-args=-inline-threshold=75
 
+# Loops are unrolled hardly anywhere: a twentieth less code.
+UNROLL := -C llvm-args=-unroll-threshold=20 -C llvm-args=-unroll-runtime=false
+
 # What LLVM makes is an eighth larger than it has to be. These are the features that rustc has it use; Envoy has them all.
 WASM_OPT ?= wasm-opt
 WASM_FEATURES := bulk-memory sign-ext nontrapping-float-to-int mutable-globals reference-types multivalue
@@ -54,7 +57,7 @@ WASM_PASSES := --low-memory-unused --ignore-implicit-traps \
 
 .PHONY: build
 build: rust-target $(if $(filter wasm-opt,$(WASM_OPT)),debian-wasm-opt) ## build dist/meshspan.wasm
-	@RUSTFLAGS="$${RUSTFLAGS:-} $(REMAP) $(INLINE)" cargo build --release --target $(TARGET) --locked
+	@RUSTFLAGS="$${RUSTFLAGS:-} $(REMAP) $(INLINE) $(UNROLL)" cargo build --release --target $(TARGET) --locked
 	@mkdir -p dist
 	@# Written beside it and moved: a running Envoy may be reading the old one.
 	@$(WASM_OPT) $(WASM_PASSES) $(WASM_FEATURES:%=--enable-%) target/$(TARGET)/release/meshspan.wasm -o $(MODULE).new
