@@ -2,11 +2,12 @@
 
 use super::hypothesis::{Hypothesis, Queue, at};
 use super::intensity::Kind;
-use super::maths::{Heap, exp, us};
+use super::maths::{exp, us};
 use super::ports::{CLASSES, Evidence, HOMES, Homes, NOBODY, Ports};
 use super::request::{NODES, NONE, Request, SAID, TRACKS, Track, bit, bits};
 use super::states::{States, Turn};
 use crate::correlation::origin::Context;
+use std::collections::BinaryHeap;
 
 /// The most requests that are known, those included that have ended and may still make calls.
 pub(super) const REQUESTS: usize = 48;
@@ -358,7 +359,7 @@ impl Beam {
             u64::from((child.score + FAR).max(0.0).to_bits()) << 32
                 | (u32::MAX - place as u32) as u64
         };
-        let mut heap = Heap::new(children.iter().enumerate().map(order).collect());
+        let mut heap: BinaryHeap<u64> = children.iter().enumerate().map(order).collect();
         let mut next = core::mem::take(&mut self.next);
         next.clear();
         let mut kept = 0.0;

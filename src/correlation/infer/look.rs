@@ -4,11 +4,11 @@
 //! all else being as it was said. What is kept for it is at most 400 kB.
 
 use super::beam::{Beam, CANDIDATES, Call, Shares};
-use super::maths::{Heap, exp, ln};
+use super::maths::{exp, ln};
 use super::ports::{Evidence, NO_HOME, Ports};
 use super::states::States;
 use crate::correlation::origin::Context;
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// The most requests and calls that are remembered; of a call that was made before those nothing is said.
 pub(super) const REQUESTS: usize = 512;
@@ -206,7 +206,7 @@ impl Looks {
         }
         let Self { beam, .. } = self;
         beam.restart();
-        let mut events = Heap::new(events);
+        let mut events = BinaryHeap::from(events);
         while let Some(event) = events.pop() {
             let (time, place) = ((!event >> 16) + first, (!event & 0xff) as usize);
             let (request, call) = (requests.get(place), calls.get(place));
