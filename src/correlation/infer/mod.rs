@@ -42,6 +42,10 @@ const WRONG: f32 = 0.28;
 const COLD: f32 = 50.0;
 /// How many calls a second each request that is in flight and not known is taken to make.
 const UNSEEN: f32 = 30.0;
+/// How many calls that came while nothing was in flight are taken for chance, and after how many in all twice as many
+/// are believed to be nobody's as those tell.
+const IDLE_CALLS: f32 = 1.0;
+const BELIEVED: f32 = 20.0;
 /// How many calls of nobody count for it in all the time that was watched that there are some.
 const STRAYS: f32 = 0.3;
 /// After so many calls those of a host count half, at first; the next time after twice as many, and at last after
@@ -60,13 +64,22 @@ struct Host {
     most: f32,
     /// Seconds that had been watched when they began to count.
     since: f32,
+    /// Calls while nothing was in flight, and seconds of that before they began to count.
+    idle_calls: f32,
+    idle_since: f32,
+    /// All calls.
+    seen: f32,
 }
 
 impl Host {
     /// The logarithm of how often a call to it belongs to nobody, a microsecond, after so many seconds and with
     /// so many requests that are not known.
-    fn stray(&self, watched: f32, unseen: f32) -> f32 {
+    fn stray(&self, watched: f32, idle: f32, unseen: f32) -> f32 {
         let often = self.stray.max(UNEXPLAINED * self.calls) / (watched - self.since + 1.0);
+        // Nobody's would also come while nothing is in flight. Where that is not believed at first, all may be taken for
+        // nobody's before anything is learnt of requests, and stay so.
+        let while_idle = (self.idle_calls + IDLE_CALLS) / (idle - self.idle_since + 0.1);
+        let often = often.min(while_idle * (1.0 + self.seen / BELIEVED));
         ln((often + STRAYS / (watched + 1.0) + unseen * UNSEEN) / 1e6)
     }
 }
@@ -78,8 +91,9 @@ pub struct Infer {
     states: States,
     hosts: Vec<Host>,
     routes: Vec<u64>,
-    /// Seconds in which it was watched, and since when.
+    /// Seconds in which it was watched, in which nothing was in flight, and since when.
     watched: f32,
+    idle: f32,
     since: u64,
     ports: Ports,
     beam: Beam,
@@ -108,6 +122,7 @@ impl Infer {
             hosts: Vec::new(),
             routes: Vec::new(),
             watched: 0.0,
+            idle: 0.0,
             since: 0,
             ports: Ports::NONE,
             beam: Beam::new(),
@@ -128,7 +143,11 @@ impl Infer {
 
     fn watch(&mut self, now: u64, max_age: f32) {
         if self.since != 0 {
-            self.watched += us(self.since, now) / 1e6;
+            let seconds = us(self.since, now) / 1e6;
+            self.watched += seconds;
+            if self.beam.in_flight() == 0 {
+                self.idle += seconds;
+            }
         }
         self.since = now;
         self.beam.forget(now, max_age, &mut self.states);
@@ -212,7 +231,16 @@ impl Infer {
             return None;
         }
         let (most, since) = (FEW_CALLS, self.watched);
-        self.hosts.push(Host { digest, stray: 0.0, calls: 0.0, most, since });
+        self.hosts.push(Host {
+            digest,
+            stray: 0.0,
+            calls: 0.0,
+            most,
+            since,
+            idle_calls: 0.0,
+            idle_since: self.idle,
+            seen: 0.0,
+        });
         self.states.hosts = self.hosts.len();
         Some(self.hosts.len() - 1)
     }
@@ -232,10 +260,10 @@ impl Infer {
         let place = self.host(host)?;
         let homes = self.ports.homes(port);
         let ports = self.ports.call(port, now, self.beam.in_flight());
-        let Self { hosts, watched, beam, states, .. } = self;
+        let Self { hosts, watched, idle, beam, states, .. } = self;
         let host = hosts.get_mut(place)?;
         let unseen = in_flight.saturating_sub(beam.in_flight()) as f32;
-        let stray = host.stray(*watched, unseen) + homes.likely(0);
+        let stray = host.stray(*watched, *idle, unseen) + homes.likely(0);
         let call = Call {
             stream,
             host: place as u8,
@@ -249,6 +277,10 @@ impl Infer {
         if unseen == 0.0 {
             host.stray += belief.nobody;
             host.calls += 1.0;
+            host.seen += 1.0;
+            if in_flight == 0 {
+                host.idle_calls += 1.0;
+            }
         }
         if host.calls > host.most {
             (host.stray, host.calls) = (host.stray * 0.5, host.calls * 0.5);
@@ -302,9 +334,10 @@ impl Infer {
     /// What a call belongs to, now that it is known what came after it: the most likely request with its
     /// probability.
     pub fn look(&mut self, now: u64, stream: u32) -> Option<(Context, f32)> {
-        let Self { looks, hosts, watched, states, ports, .. } = self;
-        let stray =
-            |host: u8| hosts.get(usize::from(host)).map_or(0.0, |it| it.stray(*watched, 0.0));
+        let Self { looks, hosts, watched, idle, states, ports, .. } = self;
+        let stray = |host: u8| {
+            hosts.get(usize::from(host)).map_or(0.0, |it| it.stray(*watched, *idle, 0.0))
+        };
         looks.look(now, stream, ports, &stray, states)
     }
 
