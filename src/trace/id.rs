@@ -74,25 +74,27 @@ impl SpanId {
 
 /// The number that 16 lower-case hex digits say; nothing where any of them is another byte.
 pub(super) fn number_of(digits: [u8; 16]) -> Option<u64> {
-    let number = digits.as_chunks().0.iter().fold(0, |number, eight| {
-        number << 32 | u64::from(nibbles_together(u64::from_le_bytes(*eight)))
-    });
-    (digits_of(number) == digits).then_some(number)
+    let both = u128::from_le_bytes(digits);
+    let (first, last) = (both as u64, (both >> 64) as u64);
+    let (high, low) = (nibbles_together(first), nibbles_together(last));
+    let is_hex = eight_digits(high) == first && eight_digits(low) == last;
+    is_hex.then_some(u64::from(high) << 32 | u64::from(low))
 }
 
-/// 16 lower-case hex digits. Eight at once take a fifth of the instructions of one by one, and an
-/// unsampled request has nearly two hundred of them.
+/// 16 lower-case hex digits.
 pub(super) fn digits_of(number: u64) -> [u8; 16] {
-    let mut digits = [b'0'; 16];
-    let halves = [(number >> 32) as u32, number as u32];
-    for (eight, half) in digits.as_chunks_mut().0.iter_mut().zip(halves) {
-        let nibbles = nibbles_apart(half);
-        // A carry into the upper half of a byte tells letters from digits.
-        let letters = ((nibbles + EACH * 6) >> 4) & EACH;
-        let distance = u64::from(b'a' - b'9' - 1);
-        *eight = (nibbles + EACH * u64::from(b'0') + letters * distance).to_le_bytes();
-    }
-    digits
+    let (first, last) = (eight_digits((number >> 32) as u32), eight_digits(number as u32));
+    (u128::from(first) | u128::from(last) << 64).to_le_bytes()
+}
+
+/// Eight digits, the first in the lowest byte. Eight at once take a fifth of the instructions of one by one, and an
+/// unsampled request has nearly two hundred of them.
+fn eight_digits(number: u32) -> u64 {
+    let nibbles = nibbles_apart(number);
+    // A carry into the upper half of a byte tells letters from digits.
+    let letters = ((nibbles + EACH * 6) >> 4) & EACH;
+    let distance = u64::from(b'a' - b'9' - 1);
+    nibbles + EACH * u64::from(b'0') + letters * distance
 }
 
 /// One in each of eight bytes.
