@@ -15,6 +15,9 @@ const MOST_KINDS: usize = 9;
 /// How many observations what is known from elsewhere counts as, and what neighbouring bins say.
 const BACK: f32 = 2.0;
 const NEAR: f32 = 4.0;
+/// How many observations what nobody would expect counts as at least: what has never happened in a state or in those that
+/// it is one of would else become impossible by the product of both, and what is impossible is never learnt.
+const LEAST: f32 = 0.05;
 /// Bins to each side that are near, and the part of them that counts.
 const REACH: usize = 4;
 const NEIGHBOURS: [f32; 2 * REACH + 1] = [0.2, 0.4, 0.6, 0.8, 1.0, 0.8, 0.6, 0.4, 0.2];
@@ -183,7 +186,9 @@ impl Intensity {
             for (bin, (rate, total)) in events.rates.iter_mut().zip(&mut total).enumerate() {
                 let known = elsewhere.map_or(prior.of(events.kind), |it| at(&it.rates, bin));
                 let wide = (at(&counts, bin) + BACK * known) / (at(&near, bin) + BACK);
-                *rate = (at(&events.counts, bin) + NEAR * wide) / (at(exposure, bin) + NEAR);
+                let least = LEAST * prior.of(events.kind);
+                *rate = (at(&events.counts, bin) + (NEAR * wide).max(least))
+                    / (at(exposure, bin) + NEAR);
                 *total += *rate;
                 let count = at(&events.counts, bin);
                 if count > 0.02 && count > 0.002 * at(exposure, bin) {

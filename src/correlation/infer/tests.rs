@@ -530,3 +530,53 @@ fn random_events_never_panic_and_what_is_kept_has_a_cap() {
         assert!(infer.take_full() > 0 && infer.take_full() == 0);
     }
 }
+
+/// When a request came and ended, its route, and when its call began and was answered, if it made one.
+type Served = (u64, u64, u64, Option<(u64, u64)>);
+
+/// How a cache began in a real Envoy.
+const BEGINNING: [Served; 10] = [
+    (0, 43809, 1, None),
+    (158012, 191775, 2, None),
+    (358830, 396888, 0, None),
+    (407990, 519685, 1, Some((431214, 508739))),
+    (428135, 574089, 2, Some((472257, 512809))),
+    (599224, 636137, 0, None),
+    (656293, 684013, 1, None),
+    (704023, 742792, 2, None),
+    (805922, 872166, 0, Some((821428, 844028))),
+    (914180, 966204, 1, None),
+];
+
+const START: u64 = 1_000_000;
+
+#[test]
+fn what_is_believed_at_first_is_not_believed_for_good() {
+    let mut random = Random::new(1);
+    let mut requests = BEGINNING.to_vec();
+    let mut now = BEGINNING[9].0;
+    for _ in 0..600 {
+        now += random.pause(100_000.0);
+        let route = random.below(3);
+        let (mut end, mut call) = (now + 30_000 + random.below(15_000), None);
+        if random.below(10) < 6 {
+            let begun = now + 10_000 + random.below(10_000);
+            let answered = begun + 15_000 + random.below(20_000);
+            (end, call) = (answered + 300 + random.below(10_000), Some((begun, answered)));
+        }
+        requests.push((now, end, route, call));
+    }
+    let mut load = Load::default();
+    for (number, (arrived, end, route, call)) in (0..).zip(requests) {
+        let (request, its_call) = (number * 2 + 1, number * 2 + 2);
+        load.add(START + arrived, request, What::Arrives { route });
+        if let Some((begun, answered)) = call {
+            load.add(START + begun, its_call, What::Calls { cause: request, host: 1, port: 0 });
+            load.add(START + answered, its_call, What::IsAnswered);
+        }
+        load.add(START + end, request, What::Ends);
+    }
+    let outcome = load.run(20_000_000);
+    assert!(outcome.right * 2 > outcome.calls, "{outcome:?}");
+    assert!(outcome.wrong * 100 <= outcome.calls, "{outcome:?}");
+}
