@@ -8,6 +8,7 @@ use super::origin::{Context, Origin};
 use super::rings::{MOST_TELLING, Rings};
 use super::sidecar::Sidecar;
 use super::sure::SourcePort;
+use super::workers::Workers;
 use super::{Correlation, Settings, Ticket};
 use crate::stats::{Metric, Stats};
 use crate::trace::{Evidence, Link};
@@ -29,6 +30,12 @@ pub struct Timed {
 /// It is never certain, and said to be no likelier than it is.
 fn thousandths(share: f32) -> u16 {
     (share * 1000.0).clamp(0.0, 999.0) as u16
+}
+
+/// A number of a stream that no other worker has.
+fn number(workers: &Workers, stream: u32) -> u32 {
+    let own = workers.own().unwrap_or(0);
+    u32::from(own) << STREAM | stream & ((1 << STREAM) - 1)
 }
 
 impl Correlation {
@@ -54,12 +61,6 @@ impl Correlation {
         });
         rings.age = settings.max_age_in_us();
         true
-    }
-
-    /// A number of a stream that no other worker has.
-    fn number(&self, stream: u32) -> u32 {
-        let own = self.workers.own().unwrap_or(0);
-        u32::from(own) << STREAM | stream & ((1 << STREAM) - 1)
     }
 
     /// Something has happened: others are told, or the times of this worker are all that there is. Whether
@@ -98,7 +99,7 @@ impl Correlation {
         let event = Event {
             what: What::Arrived,
             time: envoy.clock() / 1000,
-            stream: self.number(stream),
+            stream: number(&self.workers, stream),
             digest: route(headers),
             port: 0,
             context: Some(*context),
@@ -129,7 +130,7 @@ impl Correlation {
         let event = Event {
             what: What::Called,
             time,
-            stream: self.number(stream),
+            stream: number(&self.workers, stream),
             digest: digest(0, authority(headers)) & HOST | route(headers) & !HOST,
             port: port.of(envoy).unwrap_or(0),
             context: known.as_ref().filter(|it| it.is_parent).map(|it| it.context),
@@ -148,8 +149,7 @@ impl Correlation {
 
     /// Asks, for a call, by which connections the requests that are in flight have come, until each is known.
     fn time_homes(&mut self, time: u64, own: u32, envoy: &dyn Sidecar) {
-        let own_worker = self.number(0);
-        let Self { rings, infer: Some(infer), sure, .. } = self else { return };
+        let Self { rings, infer: Some(infer), sure, workers, .. } = self else { return };
         if sure.flights.len() > IN_FLIGHT || !infer.wants_homes() {
             return;
         }
@@ -158,7 +158,7 @@ impl Correlation {
             flight.untold -= 1;
             let Some(port) = flight.port else { continue };
             flight.untold = 0;
-            let stream = own_worker | flight.stream & ((1 << STREAM) - 1);
+            let stream = number(workers, flight.stream);
             let event = Event { what: What::CameBy, time, stream, digest: 0, port, context: None };
             match rings {
                 Some(rings) => rings.note(&event),
@@ -199,7 +199,7 @@ impl Correlation {
     /// The request, of a trace that is recorded, that most likely caused a call, Envoy's stream of this number,
     /// which has been answered.
     pub fn link(&mut self, settings: &Settings, stream: u32, envoy: &dyn Sidecar) -> Option<Link> {
-        let stream = self.number(stream);
+        let stream = number(&self.workers, stream);
         let (context, share) = self.infer.as_mut()?.look(envoy.clock() / 1000, stream)?;
         let is_likely = share >= settings.link_threshold as f32 && context.decision.is_sampled();
         let Context { trace_id, span_id, .. } = context;
@@ -223,7 +223,7 @@ impl Correlation {
     fn time_rest(&mut self, what: What, stream: u32, call: Timed, envoy: &dyn Sidecar) {
         if self.infer.is_some() {
             let Timed { host: digest, port } = call;
-            let (time, stream) = (envoy.clock() / 1000, self.number(stream));
+            let (time, stream) = (envoy.clock() / 1000, number(&self.workers, stream));
             let event = Event { what, time, stream, digest, port, context: None };
             self.happened(&event, 0.0, envoy);
         }

@@ -19,6 +19,7 @@ const WORK: usize = 360;
 const KEPT: usize = 64;
 /// The most states of one hypothesis in which it is looked at whose turn it is.
 const QUEUES: usize = 4;
+/// How likely a call has to be a request's for that to be remembered.
 const TO_SAY: f32 = 0.9;
 /// How many such calls that turn out to be another's count for it that there is no surprise in them, and when counts
 /// are halved.

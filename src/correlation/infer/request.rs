@@ -11,7 +11,7 @@ pub(super) const TRACKS: usize = 64;
 /// The most calls under way that may be a request's and are told apart, as many as a number has bits.
 pub(super) const OPEN: usize = 32;
 /// The most calls of a request of which it is remembered that they were most likely its, as many as a number has
-/// bits, and how likely they had to be.
+/// bits.
 pub(super) const SAID: usize = 64;
 /// The most events of a request, over all its pasts, that are learnt from.
 pub(super) const NODES: usize = 250;
@@ -87,6 +87,7 @@ pub(super) fn bits(mut set: u64) -> impl Iterator<Item = u8> {
     })
 }
 
+/// The number in which only this bit is set.
 pub(super) fn bit(track: u8) -> u64 {
     1_u64.checked_shl(track.into()).unwrap_or(0)
 }
